@@ -85,7 +85,8 @@ export interface ReadyHead {
   taskId: number;
   projectId: number;
   band: number;
-  lastServedAt: number;
+  /** Rises each time its lane is served; 0 for a lane that never was. */
+  served: number;
 }
 
 export interface CheckRecord {
@@ -208,6 +209,9 @@ interface QueueStore {
   giveBack(taskId: number, fence: number, end: { why: string; failure: boolean }, now: number): Promise<boolean>;
   /** A held or queued task waits; `until` null waits for an event. Failures do not move. */
   wait(taskId: number, wait: { reason: WaitReason; until: number | null; why: string }, now: number): Promise<boolean>;
+
+  /** Says why queued tasks and projects are not running, in words; only what changed is written. */
+  explain(notes: { taskId: number; why: string }[], now: number): Promise<void>;
 
   /** Wakes what was waiting until now or before, and moves tasks whose band changes. Returns how many changed. */
   applyDue(now: number): Promise<number>;
