@@ -41,8 +41,9 @@ export function readStop(stopFile: string): Stop | undefined {
     return { at: "", by: "unknown", why: `the STOP file cannot be read: ${messageOf(error)}` };
   }
   try {
-    const value = JSON.parse(text) as Partial<Stop>;
-    return { at: String(value.at ?? ""), by: String(value.by ?? "unknown"), why: String(value.why ?? "") };
+    const value = JSON.parse(text) as Partial<Record<keyof Stop, unknown>>;
+    const word = (field: unknown, otherwise: string) => (typeof field === "string" ? field : otherwise);
+    return { at: word(value.at, ""), by: word(value.by, "unknown"), why: word(value.why, "") };
   } catch {
     return { at: "", by: "unknown", why: text.trim().slice(0, 200) };
   }
