@@ -1,6 +1,6 @@
 /**
  * The one of `known` that `word` is most likely a slip of; undefined when none is close
- * (more than a third of its letters differ).
+ * (more than a third of the letters differ).
  */
 export function nearest(word: string, known: Iterable<string>): string | undefined {
   let best: string | undefined;
@@ -9,7 +9,7 @@ export function nearest(word: string, known: Iterable<string>): string | undefin
     const distance = editDistance(word.toLowerCase(), candidate.toLowerCase());
     if (distance < bestDistance) [best, bestDistance] = [candidate, distance];
   }
-  const allowed = Math.max(1, Math.floor(Math.max(word.length, best?.length ?? 0) / 3));
+  const allowed = Math.max(1, Math.ceil(Math.max(word.length, best?.length ?? 0) / 3));
   return bestDistance <= allowed ? best : undefined;
 }
 

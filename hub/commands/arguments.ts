@@ -36,12 +36,11 @@ export function readArguments(
     if (spec === undefined) throw unknownOption(token.rawName, token.name, Object.keys(known));
     if (spec.type === "string" && (token.value === undefined || looksLikeOption(token)))
       throw new UsageError(`${token.rawName} needs a value.`);
-    if (spec.type === "boolean" && token.value !== undefined)
-      throw new UsageError(`${token.rawName} takes no value.`);
+    if (spec.type === "boolean" && token.value !== undefined) throw new UsageError(`${token.rawName} takes no value.`);
   }
   if (positionals.length > maxPositionals)
     throw new UsageError(`"${positionals[maxPositionals]}" is one word too many. Quote text that has spaces.`);
-  return { values: values as ParsedArguments["values"], positionals };
+  return { values, positionals };
 }
 
 /** A text option's value; undefined when it was not given. */
@@ -65,7 +64,9 @@ export function choiceOption<Choice extends string>(
   if (value === undefined) return undefined;
   const choice = choices.find((each) => each === value.toLowerCase());
   if (choice !== undefined) return choice;
-  throw new UsageError(`--${name} is "${value}", and must be one of ${choices.join(", ")}.${didYouMean(value, choices)}`);
+  throw new UsageError(
+    `--${name} is "${value}", and must be one of ${choices.join(", ")}.${didYouMean(value, choices)}`,
+  );
 }
 
 /** Milliseconds for `90s`, `30m`, `8h`, `7d`; throws `UsageError` for anything else. */
