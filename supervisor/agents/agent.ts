@@ -36,7 +36,10 @@ export interface AgentCommand {
 }
 
 export interface AgentParser {
-  push(chunk: string): AgentEvent[];
+  /** Bytes as they were read (a character or a line may be cut at either end), or text. */
+  push(chunk: string | Uint8Array): AgentEvent[];
+  /** What a last line without a line break still holds, once the output has ended. */
+  end?(): AgentEvent[];
 }
 
 /** What was seen in an agent's output. Kinds that an adapter does not know arrive as `text`. */
