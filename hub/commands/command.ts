@@ -27,6 +27,7 @@ export interface Io {
 
 export interface Output {
   write(text: string): unknown;
+  readonly isTTY?: boolean | undefined;
 }
 
 /** SIGINT and SIGTERM. */
