@@ -18,9 +18,9 @@ const PROBE_MS = 5_000;
 /** Any code that nothing else here leaves: it shows that codes come through. */
 const PROBE_CODE = 7;
 
-/** Tries which isolation works on this host, by using it. */
-export async function probeIsolation(): Promise<Isolation> {
-  for (const isolation of ISOLATIONS) {
+/** Tries which isolation works on this host, by using it: the first of `candidates` that does. */
+export async function probeIsolation(candidates = ISOLATIONS): Promise<Isolation> {
+  for (const isolation of candidates) {
     if (await works(isolation)) return isolation;
   }
   return undefined;

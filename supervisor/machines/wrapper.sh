@@ -87,12 +87,12 @@ run() {
   # The last output comes before the exit, but a child that was left behind with the pipe in
   # its hands holds it up for two seconds at most.
   (
-    trap 'kill $cto_sleep; exit' TERM
+    trap 'kill "$cto_sleep"; exit' TERM
     sleep 2 &
     cto_sleep=$!
     wait
     kill -USR1 $$
-  ) &
+  ) >/dev/null 2>&1 &
   cto_timer=$!
   wait "$cto_out" "$cto_err"
   kill "$cto_timer" 2>/dev/null
