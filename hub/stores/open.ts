@@ -1,5 +1,5 @@
 import Database from "better-sqlite3";
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, readSync, readdirSync } from "node:fs";
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, readSync, readdirSync, rmSync } from "node:fs";
 import { basename, join } from "node:path";
 import { ConfigurationError, messageOf } from "../base/errors.ts";
 
@@ -39,7 +39,7 @@ export function openDatabase(path: string, options: OpenOptions = {}): Database.
   const db = openForWriting(path);
   try {
     configure(db, path);
-    if (exists && version < newest && version > 0) backUpBefore(db, path, version, options);
+    if (version > 0 && version < newest) backUpBefore(db, path, version, options);
     migrate(db, version, migrations);
     return db;
   } catch (error) {
@@ -50,47 +50,59 @@ export function openDatabase(path: string, options: OpenOptions = {}): Database.
 
 /** The schema version of an existing file; throws when it is not one that we can open. */
 function inspect(path: string, newest: number): number {
-  if (isEmpty(path)) return 0;
-  const magic = readHeader(path);
-  if (!magic.startsWith("SQLite format 3\0")) {
+  const header = readHeader(path);
+  if (header.length === 0) return 0;
+  if (header.subarray(0, 16).toString("latin1") !== "SQLite format 3\0") {
     throw new ConfigurationError(
       `${path} is not a database of CTO Sidekick. Move it away, or set CTO_HOME to another folder.`,
     );
   }
+  // Where a log lies beside it, the newest header may be in there; else the file's own is it.
+  if (!existsSync(`${path}-wal`)) recognize(path, header.readUInt32BE(68), header.readUInt32BE(60), newest);
+  return inspectWhole(path, newest);
+}
+
+/** Throws unless the file is ours and not newer than we are. Offsets: sqlite.org/fileformat.html, section 1.3. */
+function recognize(path: string, applicationId: number, version: number, newest: number): void {
+  if (applicationId !== APPLICATION_ID) {
+    throw new ConfigurationError(
+      `${path} belongs to another program. Move it away, or set CTO_HOME to another folder.`,
+    );
+  }
+  if (version > newest) {
+    throw new ConfigurationError(
+      `${path} was written by a newer CTO Sidekick (schema ${version}, this one knows ${newest}). Start the newer version, or restore a backup.`,
+    );
+  }
+}
+
+function inspectWhole(path: string, newest: number): number {
+  const sidecars = [`${path}-wal`, `${path}-shm`].filter((file) => !existsSync(file));
   let db: Database.Database | undefined;
   try {
     db = new Database(path, { readonly: true, fileMustExist: true });
-    const id = db.pragma("application_id", { simple: true });
     const version = Number(db.pragma("user_version", { simple: true }));
-    if (id !== APPLICATION_ID) {
-      throw new ConfigurationError(
-        `${path} belongs to another program. Move it away, or set CTO_HOME to another folder.`,
-      );
-    }
-    if (version > newest) {
-      throw new ConfigurationError(
-        `${path} was written by a newer CTO Sidekick (schema ${version}, this one knows ${newest}). Start the newer version, or restore a backup.`,
-      );
-    }
+    // A first start that was cut off before its one transaction leaves an empty database: begin again.
+    if (version === 0 && db.prepare("SELECT count(*) FROM sqlite_master").pluck().get() === 0) return 0;
+    recognize(path, Number(db.pragma("application_id", { simple: true })), version, newest);
     if (db.pragma("quick_check(1)", { simple: true }) !== "ok") throw corrupt(path);
     return version;
   } catch (error) {
     throw explain(error, path);
   } finally {
     db?.close();
+    // Even a reader makes these two beside a file in WAL mode; what was not there goes again.
+    for (const file of sidecars) rmSync(file, { force: true });
   }
 }
 
-function isEmpty(path: string): boolean {
-  return readHeader(path).length === 0;
-}
-
-function readHeader(path: string): string {
+/** The first 100 bytes of a file: fewer when it is shorter than a database's header. */
+function readHeader(path: string): Buffer {
   let fd: number | undefined;
   try {
     fd = openSync(path, "r");
-    const buffer = Buffer.alloc(16);
-    return buffer.subarray(0, readSync(fd, buffer, 0, 16, 0)).toString("latin1");
+    const buffer = Buffer.alloc(100);
+    return buffer.subarray(0, readSync(fd, buffer, 0, 100, 0));
   } catch (error) {
     throw explain(error, path);
   } finally {
@@ -156,7 +168,8 @@ export function explain(error: unknown, path: string): unknown {
     code === "EROFS" ||
     code === "EACCES" ||
     code === "SQLITE_CANTOPEN" ||
-    code === "SQLITE_PERM"
+    code === "SQLITE_PERM" ||
+    messageOf(error).includes("directory does not exist")
   ) {
     return new ConfigurationError(
       `${path} cannot be written. Make it and its folder writable for this user, or set CTO_HOME to another folder.`,

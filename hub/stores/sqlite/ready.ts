@@ -150,6 +150,8 @@ export function createReady(core: Core, rows: Rows): Ready {
 
   function refreshProject(projectId: number, now: number): void {
     const project = rows.needProject(projectId);
+    // Lanes get their ids in the order of the projects: the last tie between equal lanes.
+    laneId(project.lane);
     setBoost(project, now);
     const gate = gateOf(project);
     if (gate !== project.openGate) core.update(schema.projects, projectId, { openGate: gate });

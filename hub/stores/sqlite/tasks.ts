@@ -108,10 +108,10 @@ export function createTasks(core: Core, rows: Rows, ready: Ready): Tasks {
     if (isHeld(task.state)) return;
     if (problem !== undefined) {
       if (task.state === "queued" || task.state === "waiting")
-        move(rows.needTask(id), "block", { why: problem, waitReason: null, waitUntil: null }, now);
+        move(rows.needTask(id), "block", { why: problem, waitReason: null, waitUntil: null, reservedFor: null }, now);
     } else if (unmet.length > 0) {
       if (task.state === "queued" || task.dependencyProblem || task.waitReason === "dependency") {
-        move(rows.needTask(id), "wait", { waitReason: "dependency", waitUntil: null, why: waitsFor(unmet) }, now);
+        move(rows.needTask(id), "wait", { waitReason: "dependency", waitUntil: null, why: waitsFor(unmet), reservedFor: null }, now);
       }
     } else if (task.waitReason === "dependency" || (task.dependencyProblem && task.state === "blocked")) {
       move(rows.needTask(id), "wake", { waitReason: null, waitUntil: null, why: "" }, now);
@@ -186,7 +186,8 @@ export function createTasks(core: Core, rows: Rows, ready: Ready): Tasks {
     if (state === undefined)
       throw new UserInputError(`T${task.id} is ${task.state}; ${event.replace("_", " ")} is not possible now.`);
     core.update(schema.tasks, task.id, { ...changes, state, updatedAt: now });
-    if (isHeld(task.state) && !isHeld(state)) letGo(task);
+    const gaveUpReservation = task.reservedFor !== null && changes.reservedFor === null;
+    if (gaveUpReservation || (isHeld(task.state) && !isHeld(state))) letGo(task);
     if (isHeld(state)) ready.remove(task.id);
     else ready.refreshTask(task.id, now);
     if (isMet(state) !== isMet(task.state)) setMet(task.id, isMet(state), now);
@@ -194,13 +195,13 @@ export function createTasks(core: Core, rows: Rows, ready: Ready): Tasks {
     return rows.needTask(task.id);
   }
 
+  /** Frees the lane of whoever held the task, or had it reserved. */
   function letGo(task: TaskRow): void {
-    const project = rows.needProject(task.projectId);
-    const lane = ready.laneId(project.lane);
-    if (task.sessionId !== null) {
-      sql.sessionLets.run(task.sessionId, task.id);
-      if (ready.holder(lane) === task.sessionId) ready.hold(lane, null);
-    }
+    const session = task.sessionId ?? task.reservedFor;
+    if (session === null) return;
+    const lane = ready.laneId(rows.needProject(task.projectId).lane);
+    sql.sessionLets.run(session, task.id);
+    if (ready.holder(lane) === session) ready.hold(lane, null);
   }
 
   /** Counts a finished (or reopened) task for whoever stands on it. */
