@@ -45,3 +45,9 @@ export function defineTool<Input extends z.ZodType, Output extends z.ZodType>(
 ): Tool<Input, Output> {
   return tool;
 }
+
+/** A tool whose types are not known: what a list of tools holds. Input is parsed before `handle` is called. */
+export type AnyTool = Omit<Tool, "handle"> & {
+  // A method, so that tools with narrower parameters fit; whoever calls it passes what `input` has parsed.
+  handle(params: never, ctx: ToolContext): Promise<ToolAnswer<unknown>>;
+};

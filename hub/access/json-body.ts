@@ -1,0 +1,54 @@
+/** Deeper JSON than this is refused: whoever walks it would run out of stack. */
+const MAX_DEPTH = 64;
+
+export type Body = { ok: true; value: unknown } | { ok: false; status: 400 | 413; why: string };
+
+/**
+ * Reads a request's JSON body of at most `maxBytes`. Reading stops as soon as there is more,
+ * whatever Content-Length said. An empty body is `undefined`.
+ */
+export async function readJsonBody(request: Request, maxBytes: number): Promise<Body> {
+  const text = await readText(request, maxBytes);
+  if (text === undefined) return { ok: false, status: 413, why: `a body may have at most ${maxBytes} bytes` };
+  if (text === "") return { ok: true, value: undefined };
+  if (isDeeper(text, MAX_DEPTH)) return { ok: false, status: 400, why: `JSON may be nested ${MAX_DEPTH} deep at most` };
+  try {
+    return { ok: true, value: JSON.parse(text) };
+  } catch {
+    return { ok: false, status: 400, why: "the body is not valid JSON" };
+  }
+}
+
+/** The body as text; undefined when it is longer than `maxBytes`. */
+export async function readText(request: Request, maxBytes: number): Promise<string | undefined> {
+  if (Number(request.headers.get("content-length") ?? 0) > maxBytes) return undefined;
+  if (request.body === null) return "";
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of request.body) {
+    length += chunk.byteLength;
+    if (length > maxBytes) return undefined;
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString("utf8");
+}
+
+/** Counts brackets outside strings, without parsing. */
+function isDeeper(text: string, limit: number): boolean {
+  let depth = 0;
+  let quoted = false;
+  for (let at = 0; at < text.length; at += 1) {
+    const char = text.charCodeAt(at);
+    if (quoted) {
+      if (char === BACKSLASH) at += 1;
+      else if (char === QUOTE) quoted = false;
+    } else if (char === QUOTE) quoted = true;
+    else if (char === OPEN_BRACE || char === OPEN_BRACKET) {
+      depth += 1;
+      if (depth > limit) return true;
+    } else if (char === CLOSE_BRACE || char === CLOSE_BRACKET) depth -= 1;
+  }
+  return false;
+}
+
+const [QUOTE, BACKSLASH, OPEN_BRACE, CLOSE_BRACE, OPEN_BRACKET, CLOSE_BRACKET] = [0x22, 0x5c, 0x7b, 0x7d, 0x5b, 0x5d];
