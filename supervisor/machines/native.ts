@@ -41,6 +41,7 @@ export interface NativeOptions {
 
 const NAME = "native";
 const WRAPPER = fileURLToPath(new URL("wrapper.sh", import.meta.url));
+const SHELL = "/bin/sh";
 const CLAIM_MS = 10_000;
 const LEFTOVER_GRACE_MS = 500;
 const EXEC_MAX_BYTES = 1024 * 1024;
@@ -65,8 +66,10 @@ export function createNativeMachine(home: Home, options: NativeOptions = {}): Ma
       try {
         await access("/proc/self/stat");
         await mkdir(home.runs, { recursive: true, mode: 0o700 });
+        await Promise.all((await listRunIds(home)).map((id) => readRun(runFolder(home, id))));
         return { ok: true };
       } catch (error) {
+        if (error instanceof ConfigurationError) return { ok: false, why: error.message };
         return {
           ok: false,
           why: `Native sessions need Linux with /proc and a writable ${home.runs}: ${messageOf(error)}`,
@@ -124,7 +127,8 @@ export function createNativeMachine(home: Home, options: NativeOptions = {}): Ma
 
     async list() {
       const ids = await listRunIds(home);
-      const records = await Promise.all(ids.map((id) => readRun(runFolder(home, id))));
+      // A folder that cannot be understood is listed all the same: whoever looks at it is told why.
+      const records = await Promise.all(ids.map((id) => readRun(runFolder(home, id)).catch(() => undefined)));
       return ids.filter((_, index) => (records[index]?.machine ?? NAME) === NAME);
     },
 
@@ -188,12 +192,12 @@ async function treeOf(home: Home, id: string): Promise<ProcessTree> {
 
 /** Starts the wrapper and waits until it has taken the run, or has found it taken. */
 async function launch(home: Home, folder: string, prefix: readonly string[], spec: RunSpec): Promise<void> {
-  const program = [...prefix, "sh", WRAPPER, "run", folder, String(spec.maxLogBytes), ...spec.argv];
+  const program = [...prefix, SHELL, WRAPPER, "run", folder, String(spec.maxLogBytes), ...spec.argv];
   // The wrapper's own complaints go where the program's do; it outlives us, so no pipe of ours.
   const stderr = openSync(join(folder, "stderr"), "a", 0o600);
   let child;
   try {
-    child = spawn("/bin/sh", [WRAPPER, "claim", folder, home.stopFile, ...program], {
+    child = spawn(SHELL, [WRAPPER, "claim", folder, home.stopFile, ...program], {
       cwd: spec.cwd,
       env: spec.env,
       detached: true,
@@ -235,7 +239,7 @@ async function exec(
   const id = randomBytes(8).toString("hex");
   const isolated = prefix.length > 0;
   return runCommand({
-    argv: isolated ? [...prefix, "sh", WRAPPER, "command", ...argv] : argv,
+    argv: isolated ? [...prefix, SHELL, WRAPPER, "command", ...argv] : argv,
     cwd: options.cwd,
     env: { ...base, ...options.env, CTO_COMMAND_ID: id, CTO_COMMAND_HOME: home.root },
     marker: `CTO_COMMAND_ID=${id}`,

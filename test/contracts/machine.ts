@@ -163,6 +163,14 @@ export function machineContract(label: string, open: () => Promise<MachineUnderT
       }
     });
 
+    test("a program whose PATH leads nowhere is started all the same, with that PATH", async () => {
+      const env = { PATH: "/no/such/folder" };
+      const id = await start(spec("", { argv: ["/bin/sh", "-c", "echo $PATH"], env }));
+      assert.equal((await ended(id)).code, 0);
+      assert.equal(await output(id), "/no/such/folder\n");
+      assert.equal((await exec(["/bin/sh", "-c", "echo $PATH"], { env })).stdout, "/no/such/folder\n");
+    });
+
     test("law 13: text from outside is data: hostile arguments reach the program as they are", async () => {
       const hostile = [
         "$(touch canary)",

@@ -17,7 +17,7 @@ machineContract("native, as the host allows", () => open(best));
 machineContract("native, without namespaces", () => open(undefined));
 
 // A user namespace is what a host offers who is not root; where root runs this, it is tried as well.
-const [, userNamespace] = ISOLATIONS;
-if (best !== undefined && best !== userNamespace && (await probeIsolation(ISOLATIONS.slice(1))) !== undefined) {
+const userNamespace = await probeIsolation(ISOLATIONS.slice(1));
+if (userNamespace !== undefined && userNamespace.join() !== best?.join()) {
   machineContract("native, in a user namespace", () => open(userNamespace));
 }

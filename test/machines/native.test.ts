@@ -164,6 +164,9 @@ suite("native machine", () => {
         });
       }
       assert.equal(await readFile(file(id, "run.json"), "utf8"), text);
+      assert.ok((await machine.list()).includes(id));
+      const health = await machine.health();
+      assert.ok(!health.ok && health.why.includes("run.json"));
     }
     await rm(join(home.runs, id), { recursive: true });
   });
