@@ -1,24 +1,24 @@
 import { z } from "zod";
 import { SECOND } from "../hub/base/clock.ts";
+import { renderContinuation } from "../hub/base/continuation-text.ts";
 import { taskBranch, taskName } from "../hub/base/ids.ts";
 import type { Project } from "../hub/base/project.ts";
 import type { Task } from "../hub/base/task.ts";
 import type { ClaimResult } from "../hub/stores/store.ts";
 import { fenced, oneLine } from "./fenced.ts";
-import { handOverText } from "./hand-over.ts";
 import { defineTool, type ToolContext } from "./tool.ts";
 import { MAX_WAIT_S, waitFor, waitSeconds } from "./waiting.ts";
 import { openWorkingSession } from "./working-session.ts";
 
 /** Together under 8,000 tokens with everything around them. */
 const MAX_DESCRIPTION = 6_000;
-const MAX_HAND_OVER = 14_000;
+const MAX_CONTINUATION = 16_000;
 const MAX_FINDINGS = 5_000;
 
 const input = z.strictObject({ wait_s: waitSeconds });
 
 const output = z.strictObject({
-  status: z.enum(["task", "preparing", "nothing"]),
+  status: z.enum(["task", "preparing", "checking", "nothing"]),
   say: z.string(),
   task: z.string().optional(),
   fence: z.int().optional(),
@@ -60,6 +60,7 @@ export const claimNextTask = defineTool({
       );
     const task = await withWorkspace(ctx, claimed.task);
     if (task.sessionId !== session.id) return nothing("The task was taken back meanwhile: call claim_next_task again.");
+    if (task.state !== "running") return underCheck(task);
     return task.workspace === null ? preparing(task) : handOver(ctx, { ...claimed, task });
   },
 });
@@ -88,6 +89,13 @@ function preparing(task: Task): Answer {
   return { data: { status: "preparing", say, task: name, fence: task.fence }, text: say };
 }
 
+/** A session that completed its task waits for what comes of it: its lane is not free yet. */
+function underCheck(task: Task): Answer {
+  const name = taskName(task.id);
+  const say = `${name}, which you completed, is being checked: call get_result with wait_s, or end.`;
+  return { data: { status: "checking", say, task: name, fence: task.fence }, text: say };
+}
+
 async function handOver(ctx: ToolContext, { task, project }: ClaimResult): Promise<Answer> {
   const name = taskName(task.id);
   const check = oneLine(project.check, 500);
@@ -109,7 +117,13 @@ async function handOver(ctx: ToolContext, { task, project }: ClaimResult): Promi
     ...(task.findings !== null && {
       findings: fenced(`findings of the last check of ${name}`, task.findings, MAX_FINDINGS),
     }),
-    ...(left && { continuation: fenced("continuation of an earlier session", handOverText(left), MAX_HAND_OVER) }),
+    ...(left && {
+      continuation: fenced(
+        "continuation that an earlier session left",
+        renderContinuation(project.name, left),
+        MAX_CONTINUATION,
+      ),
+    }),
     rules: rules(name, check !== ""),
   };
   return { data, text: textOf(data) };

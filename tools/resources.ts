@@ -1,7 +1,7 @@
+import { renderContinuation } from "../hub/base/continuation-text.ts";
 import { parseTaskName, SLUG_PATTERN, taskName } from "../hub/base/ids.ts";
 import type { Project } from "../hub/base/project.ts";
 import { fenced, oneLine } from "./fenced.ts";
-import { handOverText } from "./hand-over.ts";
 import { mayUse } from "./named.ts";
 import type { ToolContext } from "./tool.ts";
 import { workingSession } from "./working-session.ts";
@@ -58,7 +58,7 @@ async function continuation(slug: string, ctx: ToolContext): Promise<string | un
   const heading = `Continuation of project ${project.slug}`;
   return left === undefined
     ? `${heading}: none has been written yet.`
-    : `${heading}\n${fenced("continuation of an earlier session", handOverText(left), MAX_TEXT)}`;
+    : `${heading}\n${fenced("continuation that an earlier session left", renderContinuation(project.name, left), MAX_TEXT)}`;
 }
 
 async function task(id: number, ctx: ToolContext): Promise<string | undefined> {

@@ -2,7 +2,6 @@ import { z } from "zod";
 import type { Continuation } from "../hub/base/continuation.ts";
 import { taskName } from "../hub/base/ids.ts";
 import { fenceArgument, taskArgument, textArgument } from "./arguments.ts";
-import { sameHandOver } from "./hand-over.ts";
 import { defineTool } from "./tool.ts";
 import { heldTask } from "./working-session.ts";
 
@@ -54,7 +53,7 @@ export const writeContinuation = defineTool({
     };
     const latest = await ctx.store.latestContinuation(task.projectId);
     // A repeat of a call whose answer was lost adds no version.
-    const repeated = latest?.taskId === task.id && latest.author === "agent" && sameHandOver(latest, continuation);
+    const repeated = latest?.taskId === task.id && latest.author === "agent" && sameWords(latest, continuation);
     const entry = {
       projectId: task.projectId,
       taskId: task.id,
@@ -70,3 +69,12 @@ export const writeContinuation = defineTool({
     };
   },
 });
+
+function sameWords(a: Continuation, b: Continuation): boolean {
+  return JSON.stringify(fieldsOf(a)) === JSON.stringify(fieldsOf(b));
+}
+
+function fieldsOf(each: Continuation): unknown[] {
+  const steps = each.progress.map((step) => [step.done, step.text]);
+  return [each.currentTask, steps, each.context, each.keyDecisions, each.blockers, each.nextAction, each.references];
+}
