@@ -1,8 +1,7 @@
 import { Hono, type Context } from "hono";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { z } from "zod";
-import type { Logins } from "./access/logins.ts";
-import { CODE_TTL_MS } from "./access/logins.ts";
+import { CODE_TTL_MS, type Logins } from "./access/logins.ts";
 import type { Tokens } from "./access/tokens.ts";
 import { DAY, HOUR, type Clock } from "./base/clock.ts";
 import { ConfigurationError, messageOf, ProviderError, StaleHolderError, UserInputError } from "./base/errors.ts";
@@ -11,37 +10,35 @@ import { taskBranch, taskName } from "./base/ids.ts";
 import type { Log } from "./base/log.ts";
 import { projectStatus, type Project, type StateCounts } from "./base/project.ts";
 import type { Principal, Session } from "./base/session.ts";
-import type { Stop } from "./base/stop-file.ts";
 import { COMPLEXITIES, isOpen, TASK_STATES, TASK_TYPES, type Task } from "./base/task.ts";
+import type { StopControl } from "./mcp.ts";
 import type { Question, Store } from "./stores/store.ts";
-
-/** What of the running hub is not in the store. */
-export interface ApiHub {
-  /** How the sheet and the hub stand to each other, in one sentence. */
-  sheet(): { ok: boolean; words: string };
-  stopped(): Stop | undefined;
-  stop(why: string): Promise<void>;
-  release(): Promise<boolean>;
-  /** A session's output as text: at most `max` bytes from byte `offset`; `next` is where to read on. */
-  transcript(sessionId: string, offset: number, max: number): Promise<{ text: string; next: number; total: number }>;
-}
+import type { ToolContext } from "../tools/tool.ts";
+import { whatsNext } from "../tools/whats-next.ts";
 
 export interface ApiParts {
   store: Store;
   clock: Clock;
   log: Log;
-  hub: ApiHub;
+  stop: StopControl;
   tokens: Tokens;
   logins: Logins;
-  /** What `whats_next` answers this caller. */
-  whatsNext(principal: Principal, signal: AbortSignal): Promise<{ text: string; data: unknown }>;
+  /** How the sheet and the hub stand to each other, in one sentence. */
+  sheet(): { ok: boolean; words: string };
+  /** A session's output as text: at most `max` bytes from byte `offset`; `next` is where to read on. */
+  transcript(sessionId: string, offset: number, max: number): Promise<{ text: string; next: number; total: number }>;
+  /** The configured agents; `why` says what keeps one from being started, and is empty when nothing does. */
   agents: { name: string; cli: string; model: string; enabled: boolean; why: string }[];
-  about: { version: string; url: string; pid: number; startedAt: string; home: string; sample: boolean };
+  /** `url` is asked for at each use: the port is known once the hub listens. */
+  about: { version: string; pid: number; startedAt: string; home: string; sample: boolean; readonly url: string };
   /** What the configuration gave reason to say. */
   warnings: string[];
 }
 
-type ApiEnv = { Variables: { principal: Principal } };
+/** What whoever mounts the routes has put into the context. */
+interface ApiEnv {
+  Variables: { principal: Principal };
+}
 
 /** At most this many tasks of each kind in one answer. */
 const MAX_OPEN = 500;
@@ -100,7 +97,7 @@ class ApiError extends Error {
  * Errors are `{ error: { message } }`, and times are UTC in ISO 8601.
  */
 export function createApi(parts: ApiParts): Hono<ApiEnv> {
-  const { store, clock, hub } = parts;
+  const { store, clock } = parts;
   const api = new Hono<ApiEnv>();
   api.onError((error, c) => told(error, c, parts.log));
 
@@ -119,7 +116,9 @@ export function createApi(parts: ApiParts): Hono<ApiEnv> {
   });
 
   api.get("/status", async (c) => c.json(await hubStatus(parts, principalOf(c))));
-  api.get("/next", async (c) => c.json(await parts.whatsNext(principalOf(c), c.req.raw.signal)));
+  api.get("/next", async (c) =>
+    c.json(await whatsNext.handle({}, toolContext(parts, principalOf(c), c.req.raw.signal))),
+  );
   api.get("/projects", async (c) => c.json({ projects: await projectViews(store, principalOf(c)) }));
   api.get("/tasks", async (c) => {
     const query = z
@@ -152,7 +151,7 @@ export function createApi(parts: ApiParts): Hono<ApiEnv> {
     const { offset } = z.strictObject({ offset: z.coerce.number().int().min(0).default(0) }).parse(c.req.query());
     // Asked before reading: what is written in between is read with the next call.
     const ended = session.state === "ended";
-    const log = await hub.transcript(session.id, offset, MAX_LOG_BYTES);
+    const log = await parts.transcript(session.id, offset, MAX_LOG_BYTES);
     return c.json({ ...log, ended: ended && log.next >= log.total });
   });
   api.get("/events", async (c) => {
@@ -200,14 +199,14 @@ export function createApi(parts: ApiParts): Hono<ApiEnv> {
     const { why } = await bodyOf(c, stopBody);
     if (principalOf(c).projectId !== null)
       throw new ApiError(403, "This token is for one project: it cannot stop all.");
-    await hub.stop(why);
-    return c.json({ stopped: hub.stopped() ?? null });
+    await parts.stop.set(principalOf(c), why);
+    return c.json({ stopped: parts.stop.read() ?? null });
   });
   api.post("/release", async (c) => {
     await bodyOf(c, noBody);
     if (principalOf(c).projectId !== null)
       throw new ApiError(403, "This token is for one project: it releases nothing.");
-    return c.json({ released: await hub.release() });
+    return c.json({ released: await parts.stop.release(principalOf(c)) });
   });
 
   api.post("/tokens", async (c) => {
@@ -240,7 +239,7 @@ export function createApi(parts: ApiParts): Hono<ApiEnv> {
 export type HubStatus = Awaited<ReturnType<typeof hubStatus>>;
 
 async function hubStatus(parts: ApiParts, by: Principal) {
-  const { store, clock, hub } = parts;
+  const { store, clock } = parts;
   // Read first: whoever follows events from here on misses none of what is shown.
   const lastSeq = await store.lastSeq();
   const only = by.projectId === null ? {} : { projectId: by.projectId };
@@ -251,9 +250,10 @@ async function hubStatus(parts: ApiParts, by: Principal) {
   return {
     running: true,
     ...parts.about,
+    url: parts.about.url,
     now: iso(clock.now()),
-    stopped: hub.stopped() ?? null,
-    sheet: hub.sheet(),
+    stopped: parts.stop.read() ?? null,
+    sheet: parts.sheet(),
     warnings: parts.warnings,
     projects: await projectViews(store, by),
     tasks: await taskViews(store, [...open, ...ended]),
@@ -263,6 +263,21 @@ async function hubStatus(parts: ApiParts, by: Principal) {
     agents: parts.agents.map((agent) => agentView(agent, sessions)),
     questions: questions.map(questionView),
     lastSeq,
+  };
+}
+
+/** Enough for a tool that reads and waits for nothing. */
+function toolContext(parts: ApiParts, principal: Principal, signal: AbortSignal): ToolContext {
+  const { store, clock, stop } = parts;
+  return {
+    principal,
+    store,
+    clock,
+    signal,
+    waitForChange: (ms, signal) => clock.sleep(ms, signal),
+    stop: (why) => stop.set(principal, why),
+    release: () => stop.release(principal),
+    stopped: () => stop.read(),
   };
 }
 

@@ -83,11 +83,12 @@ function talk(url: string, token: string): Pick<HubClient, "get" | "post"> {
     } catch (error) {
       throw new CommandError(`The hub at ${url} does not answer. Look with: cto status`, { cause: error });
     }
-    const answer = (await response.json().catch(() => undefined)) as Answer & { error?: { message?: string } };
+    const answer = (await response.json().catch(() => undefined)) as Answer & { error?: string | { message?: string } };
     if (response.ok) return answer;
     if (response.status === 401)
       throw new CommandError(`The hub at ${url} does not know our token: it is another hub's. Look at CTO_HOME.`);
-    throw new CommandError(answer?.error?.message ?? `The hub answered ${response.status}. Look with: cto logs`);
+    const why = typeof answer?.error === "string" ? answer.error : answer?.error?.message;
+    throw new CommandError(why ?? `The hub answered ${response.status}. Look with: cto logs`);
   }
   return {
     get: (path) => call(path, { method: "GET" }),

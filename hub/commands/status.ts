@@ -15,8 +15,8 @@ export const command: Command = {
   summary: "show projects, tasks, sessions and what waits for you",
   usage: `Usage: cto status [--json]
 
-Shows what the hub is doing and why what does not run does not. Exit code 1 when the hub is
-not running.
+Shows what the hub is doing, why what does not run does not, and a fresh login link for the page.
+Exit code 1 when the hub is not running.
 
   --json   print the whole state (the shape of GET /api/status)
 
@@ -39,7 +39,12 @@ Example: cto status --json
       return 1;
     }
     const status = await hub.get<HubStatus>("/status");
-    io.stdout.write(json ? `${JSON.stringify(status, null, 2)}\n` : summary(status));
+    if (json) {
+      io.stdout.write(`${JSON.stringify(status, null, 2)}\n`);
+      return 0;
+    }
+    const login = await hub.post<{ url: string }>("/login-code", {});
+    io.stdout.write(`${summary(status)}\nLog in (this link works once, for ten minutes): ${login.url}\n`);
     return 0;
   },
 };
