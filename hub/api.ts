@@ -224,9 +224,9 @@ export function createApi(parts: ApiParts): Hono<ApiEnv> {
   api.post("/login-code", async (c) => {
     admin(c);
     await bodyOf(c, noBody);
-    const url = new URL("/login", parts.about.url);
-    url.searchParams.set("code", parts.logins.newCode());
-    return c.json({ url: url.href, expiresAt: iso(clock.now() + CODE_TTL_MS) }, 201);
+    // Behind the #, where no log and no other site sees it.
+    const url = `${parts.about.url}/login#${parts.logins.newCode()}`;
+    return c.json({ url, expiresAt: iso(clock.now() + CODE_TTL_MS) }, 201);
   });
 
   api.all("*", () => {

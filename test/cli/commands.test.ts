@@ -173,7 +173,7 @@ test("add, next and status go through the hub", async () => {
     assert.equal(status.code, 0);
     assert.match(status.out, /is running at http/);
     assert.match(status.out, /T1 +queued +Compiler +Write the parser/);
-    assert.match(status.out, /\/login\?code=/);
+    assert.match(status.out, /\/login#[\w-]{32}\n/);
     const whole = JSON.parse((await cto("status", "--json")).out) as { url: string; tasks: { id: string }[] };
     assert.equal(whole.url, url);
     assert.deepEqual(whole.tasks.map(({ id }) => id).toSorted(), ["T1", "T2"]);

@@ -10,6 +10,7 @@ import { silentLog } from "../../hub/base/log.ts";
 import { SUPERVISOR, type Role } from "../../hub/base/session.ts";
 import { readStop, releaseStop, setStop } from "../../hub/base/stop-file.ts";
 import { runCli } from "../../hub/cli.ts";
+import { createDashboard } from "../../dashboard/dashboard.ts";
 import { createHttp } from "../../hub/http.ts";
 import { createMcp, type StopControl } from "../../hub/mcp.ts";
 import { openSqliteStore } from "../../hub/stores/sqlite.ts";
@@ -89,17 +90,33 @@ export async function withHub(tell: (hub: Hub) => Promise<void>): Promise<void> 
     };
     const parts = { store, tokens, clock: systemClock, log: silentLog, stop };
     const mcp = createMcp({ ...parts, version: "0.0.0" });
+    const sheet = () => ({ ok: true, words: "in step" });
+    const transcript = (id: string, offset: number, max: number) => transcriptIn(home, id, offset, max);
     const about = { version: "0.0.0", url: "", pid: process.pid, startedAt: "", home: home.root, sample: false };
     const api = createApi({
       ...parts,
       logins,
       about,
-      sheet: () => ({ ok: true, words: "in step" }),
-      transcript: (id, offset, max) => transcriptIn(home, id, offset, max),
+      sheet,
+      transcript,
       agents: [{ name: "worker", cli: "command", model: "", enabled: true, why: "" }],
       warnings: [],
     });
-    const http = createHttp({ ...parts, mcp, logins, api });
+    const ending = new AbortController();
+    const page = createDashboard({
+      ...parts,
+      logins,
+      zone: "UTC",
+      signal: ending.signal,
+      live: {
+        sheet,
+        transcript,
+        stopped: () => stop.read(),
+        stop: (why) => stop.set(SUPERVISOR, why),
+        release: () => stop.release(SUPERVISOR),
+      },
+    });
+    const http = createHttp({ ...parts, mcp, api, page });
     try {
       about.url = (await http.listen(0)).url;
       const mint = (role: Role) => tokens.issue(SUPERVISOR, { role, label: "test", ttlMs: HOUR });
@@ -122,6 +139,7 @@ export async function withHub(tell: (hub: Hub) => Promise<void>): Promise<void> 
         },
       });
     } finally {
+      ending.abort();
       await http.stop();
       store.close();
     }
