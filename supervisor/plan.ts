@@ -92,7 +92,8 @@ function ending(session: KnownSession, known: Known): Plan["end"] {
     return session.idleMs > limits.idleMs ? end("idle", `it had no task for ${span(limits.idleMs)}`) : [];
   if (session.workedMs > limits.taskMs)
     return end("limit", `it worked for ${span(limits.taskMs)} without completing the task, which is the limit`);
-  if (session.silentMs > limits.silenceMs) return end("limit", `there was no sign of life for ${span(limits.silenceMs)}`);
+  if (session.silentMs > limits.silenceMs)
+    return end("limit", `there was no sign of life for ${span(limits.silenceMs)}`);
   return [];
 }
 
@@ -119,7 +120,8 @@ function starting(known: Known, now: number): Pick<Plan, "start" | "notYet"> {
     const before = lanes.get(head.lane);
     const choice = room.choose(agents);
     if (trouble !== undefined) wait(trouble);
-    else if (before !== undefined) wait(`waits for ${taskName(before)}: one session at a time works in this repository`);
+    else if (before !== undefined)
+      wait(`waits for ${taskName(before)}: one session at a time works in this repository`);
     else if ("agent" in choice) {
       lanes.set(head.lane, taskId);
       room.take(choice.agent);
@@ -158,11 +160,16 @@ function createRoom(known: Known) {
     const awake = able.filter(({ restMs }) => restMs <= 0);
     if (awake.length === 0) {
       const first = able.toSorted((a, b) => a.restMs - b.restMs)[0];
-      return { why: `${namesOf(able)} crashed several times in a row; it is tried again later`, restMs: first?.restMs ?? 0 };
+      return {
+        why: `${namesOf(able)} crashed several times in a row; it is tried again later`,
+        restMs: first?.restMs ?? 0,
+      };
     }
     if (free <= 0) return { why: "waits for a free session: as many run as may run at once" };
     const choice = awake.find(({ name, maxSessions }) => (used.get(name) ?? 0) < maxSessions);
-    return choice === undefined ? { why: `waits for ${namesOf(awake)}: all of its sessions are at work` } : { agent: choice.name };
+    return choice === undefined
+      ? { why: `waits for ${namesOf(awake)}: all of its sessions are at work` }
+      : { agent: choice.name };
   }
 
   return {
@@ -174,7 +181,10 @@ function createRoom(known: Known) {
   };
 }
 
-function machineTrouble(health: { ok: true } | { ok: false; why: string } | undefined, kind: string): string | undefined {
+function machineTrouble(
+  health: { ok: true } | { ok: false; why: string } | undefined,
+  kind: string,
+): string | undefined {
   if (health === undefined) return `waits for machine: ${kind.slice(0, 40)} is not there yet`;
   return health.ok ? undefined : `waits for machine: ${health.why}`;
 }

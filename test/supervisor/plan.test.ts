@@ -48,7 +48,11 @@ const started = (world: Known) => plan(world, NOW).start.map(({ taskId, agent })
 const STARTS: [name: string, world: Known, starts: string[]][] = [
   ["nothing is ready", known(), []],
   ["one ready task starts", known({ heads: [head(1)] }), ["T1 claude"]],
-  ["the better band goes first", known({ heads: [head(1, { band: 2 }), head(2, { band: 0 })] }), ["T2 claude", "T1 claude"]],
+  [
+    "the better band goes first",
+    known({ heads: [head(1, { band: 2 }), head(2, { band: 0 })] }),
+    ["T2 claude", "T1 claude"],
+  ],
   [
     "inside a band the lane that was served longest ago goes first",
     known({ heads: [head(1, { served: 7 }), head(2, { served: 3 })], limits: { ...known().limits, sessions: 1 } }),
@@ -110,7 +114,10 @@ const WAITS: [name: string, world: Known, why: string, until?: number][] = [
   ],
   [
     "all sessions are taken",
-    known({ heads: [head(1)], sessions: [session("a"), session("b", { agent: "qwen" }), session("c", { agent: "qwen" })] }),
+    known({
+      heads: [head(1)],
+      sessions: [session("a"), session("b", { agent: "qwen" }), session("c", { agent: "qwen" })],
+    }),
     "waits for a free session: as many run as may run at once",
   ],
   [
@@ -133,7 +140,9 @@ const WAITS: [name: string, world: Known, why: string, until?: number][] = [
 for (const [name, world, why, until] of WAITS)
   test(name.startsWith("law") ? name : `not yet: ${name}`, () => {
     assert.deepEqual(plan(world, NOW).start, []);
-    assert.deepEqual(plan(world, NOW).notYet, [{ taskId: 1, projectId: 1, why, ...(until !== undefined && { until }) }]);
+    assert.deepEqual(plan(world, NOW).notYet, [
+      { taskId: 1, projectId: 1, why, ...(until !== undefined && { until }) },
+    ]);
   });
 
 const ENDS: [name: string, session: KnownSession, because: string | undefined, changes?: Partial<Known>][] = [
@@ -145,7 +154,12 @@ const ENDS: [name: string, session: KnownSession, because: string | undefined, c
   ["no task for long", session("a", { taskId: null, idleMs: 3 * MINUTE }), "idle"],
   ["no task for a moment", session("a", { taskId: null, idleMs: 1000 }), undefined],
   ["STOP", session("a"), "stop", { stop: { by: "mike", why: "" } }],
-  ["STOP ends one that is being prepared", session("a", { run: "preparing" }), "stop", { stop: { by: "mike", why: "" } }],
+  [
+    "STOP ends one that is being prepared",
+    session("a", { run: "preparing" }),
+    "stop",
+    { stop: { by: "mike", why: "" } },
+  ],
   [
     "the person paused its project",
     session("a"),
@@ -164,5 +178,11 @@ for (const [name, one, because, changes] of ENDS)
   });
 
 test("the Machine cell: empty and native mean native, anything else is asked for by its name", () => {
-  assert.deepEqual(["", " - ", "Native", "docker", "VM 1"].map(machineKind), ["native", "native", "native", "docker", "vm 1"]);
+  assert.deepEqual(["", " - ", "Native", "docker", "VM 1"].map(machineKind), [
+    "native",
+    "native",
+    "native",
+    "docker",
+    "vm 1",
+  ]);
 });
