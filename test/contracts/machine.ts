@@ -200,7 +200,7 @@ export function machineContract(label: string, open: () => Promise<MachineUnderT
     test("law 14: everything is bounded: output beyond the limit is dropped and the program goes on", async () => {
       for (const maxLogBytes of [0, 10, 100_000]) {
         const script =
-          "head -c 300000 /dev/zero | tr '\\0' x; head -c 300000 /dev/zero >&2; echo alive >ended-$CTO_SESSION_ID";
+          "head -c 300000 /dev/zero | tr '\\0' x && head -c 300000 /dev/zero >&2 && echo alive >ended-$CTO_SESSION_ID";
         const id = await start(spec(script, { maxLogBytes }));
         assert.deepEqual(await ended(id), { state: "exited", code: 0, outputBytes: 2 * maxLogBytes });
         assert.equal(await output(id), "x".repeat(maxLogBytes));

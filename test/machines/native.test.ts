@@ -216,6 +216,22 @@ suite("native machine", () => {
     assert.ok(outcomes.refused > 0, "the stop came early enough to be seen by some");
   });
 
+  test("law 10: a STOP that lands after the hub's last look is seen by the wrapper", async () => {
+    const wrapper = join(import.meta.dirname, "../../supervisor/machines/wrapper.sh");
+    const runs = join(home.runs, "late");
+    await mkdir(runs);
+    const claim = async () => {
+      const child = spawn("/bin/sh", [wrapper, "claim", runs, home.stopFile, "touch", join(folder, "late")]);
+      await once(child, "exit");
+      return { code: child.exitCode, files: await readdir(runs), ran: (await readdir(folder)).includes("late") };
+    };
+    setStop(home.stopFile, { at: "", by: "a test", why: "" });
+    assert.deepEqual(await claim(), { code: 75, files: [], ran: false });
+    releaseStop(home.stopFile);
+    assert.deepEqual(await claim(), { code: 0, files: ["process.json"], ran: true });
+    await rm(runs, { recursive: true });
+  });
+
   test("law 9: isolation fails closed: permission prompts are never skipped on the host", async () => {
     const skipping = [
       ["claude", "--dangerously-skip-permissions"],
