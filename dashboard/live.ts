@@ -49,6 +49,7 @@ export function createLive(options: LiveOptions): OpenStream {
     open++;
     const gone = new AbortController();
     const end = () => gone.abort();
+    let counted = true;
     signal?.addEventListener("abort", end, { once: true });
     let newest = 0;
     let wake = () => {};
@@ -57,6 +58,8 @@ export function createLive(options: LiveOptions): OpenStream {
       wake();
     });
     const close = () => {
+      if (!counted) return;
+      counted = false;
       open--;
       unlisten();
       signal?.removeEventListener("abort", end);
@@ -77,8 +80,7 @@ export function createLive(options: LiveOptions): OpenStream {
       controller.enqueue(encoder.encode("retry: 3000\n\n"));
       while (!gone.signal.aborted && clock.monotonic() - startedAt < maxAgeMs) {
         if (!(await holds())) break;
-        if ((controller.desiredSize ?? 0) <= 0) break;
-        if (gone.signal.aborted) break;
+        if (gone.signal.aborted || (controller.desiredSize ?? 0) <= 0) break;
         if (newest > sent) {
           sent = newest;
           controller.enqueue(encoder.encode(`id: ${sent}\nevent: change\ndata: ${sent}\n\n`));
@@ -112,7 +114,10 @@ export function createLive(options: LiveOptions): OpenStream {
             })
             .catch(() => undefined);
         },
-        cancel: end,
+        cancel() {
+          close();
+          end();
+        },
       },
       { highWaterMark: MAX_WAITING },
     );

@@ -1,5 +1,6 @@
 import type { EventKind, HubEvent } from "../hub/base/event.ts";
 import type { ProjectStatus } from "../hub/base/project.ts";
+import type { Session } from "../hub/base/session.ts";
 import { isOpen, TASK_STATES, type Task, type TaskState, type WaitReason } from "../hub/base/task.ts";
 import { TASK_WORDS } from "../hub/sheets/status.ts";
 import type { IconName } from "./icons.ts";
@@ -39,6 +40,12 @@ const PROJECT_LOOKS: Record<ProjectStatus, Look> = {
 export function taskLook(state: TaskState): Look & { words: string } {
   return { ...TASK_LOOKS[state], words: TASK_WORDS[state] };
 }
+
+export const SESSION_LOOKS: Record<Session["state"], Look & { words: string }> = {
+  preparing: { tone: "wait", icon: "clock", words: "Starting" },
+  running: { tone: "active", icon: "play", words: "Running" },
+  ended: { tone: "quiet", icon: "pause", words: "Ended" },
+};
 
 /** How a project's status is shown. */
 export function projectLook(status: ProjectStatus): Look & { words: string } {
@@ -143,8 +150,9 @@ const DETAIL_KEYS = ["why", "text", "progress", "summary", "outcome", "words", "
 /** The one thing of an event's data that a person wants to read; empty when there is none. */
 export function eventDetail(event: HubEvent): string {
   const { data } = event;
+  if (event.kind === "project_added") return "";
   const changed = Object.hasOwn(data, "changed") ? data["changed"] : undefined;
-  if (Array.isArray(changed)) return oneLine(changed.filter((key) => typeof key === "string").join(", "), 240);
+  if (Array.isArray(changed)) return oneLine(changed.filter(isText).map(spacedOut).join(", "), 240);
   // What the agent asked stands in the question; "agent" alone only says where the block came from.
   if (event.kind === "task_blocked" && data["why"] === "agent") return "by a question of its agent";
   const found = DETAIL_KEYS.map((key) => textAt(data, key)).find((value) => value !== "");
@@ -153,6 +161,15 @@ export function eventDetail(event: HubEvent): string {
   if (agent !== "") return `by ${agent}`;
   const source = textAt(data, "source");
   return source === "" ? "" : `found by the ${source}`;
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === "string";
+}
+
+/** `next action` for `nextAction`. */
+function spacedOut(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
 }
 
 function textAt(data: Record<string, unknown>, key: string): string {

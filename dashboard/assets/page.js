@@ -19,12 +19,9 @@
   function logInByLink() {
     const form = document.getElementById("login");
     if (form === null) return;
-    const address = new URL(location.href);
-    const code = decodeHash(address.hash) || address.searchParams.get("code") || "";
+    const code = decodeHash(location.hash);
     if (code === "") return;
-    address.hash = "";
-    address.searchParams.delete("code");
-    history.replaceState(null, "", address);
+    history.replaceState(null, "", location.pathname + location.search);
     form.elements.namedItem("code").value = code;
     form.requestSubmit();
   }

@@ -48,7 +48,7 @@ function act(title: string, page: { fixed: Markup }): Page {
 export function loginBody(next: string, problem: string): Markup {
   return html`<h1>Log in</h1>
     ${problem === "" ? "" : html`<p class="problem" role="alert">${problem}</p>`}
-    <p>Open the one-time link that the terminal printed when the hub started, or type its code here.</p>
+    <p>Open the one-time link that the hub printed in the terminal, or type what stands after its # here.</p>
     <form id="login" method="post" action="/login">
       <input type="hidden" name="next" value="${next}" />
       <label
@@ -64,7 +64,7 @@ export function loginBody(next: string, problem: string): Markup {
       <button class="primary">Log in</button>
     </form>
     <p class="muted">
-      A code works once, for ten minutes. Start the hub again for a new one. Logged in already?
+      A code works once, for ten minutes; <code>cto status</code> prints a link with a new one. Logged in already?
       <a href="${next}">Go on</a>.
     </p>`;
 }

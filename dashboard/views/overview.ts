@@ -7,7 +7,21 @@ import { EMPTY, when, type Markup } from "../markup.ts";
 import type { Page, View } from "../page.ts";
 import { count } from "../text.ts";
 import { rankWords, whyOf } from "../words.ts";
-import { ago, block, day, empty, line, moment, pager, projectBadge, projectLink, taskLink, taskRow } from "./parts.ts";
+import {
+  ago,
+  block,
+  day,
+  empty,
+  line,
+  moment,
+  needsPerson,
+  pager,
+  projectBadge,
+  projectLink,
+  sessionBadge,
+  taskLink,
+  taskRow,
+} from "./parts.ts";
 
 const PROJECTS_SHOWN = 30;
 const QUEUE_SHOWN = 10;
@@ -52,7 +66,11 @@ export async function overviewPage(view: View, pageNumber: number): Promise<Page
     live: html`
       ${summary(view, total, sessions.length, questions.length)} ${questionsSection(view, questions, byId)}
       <div class="columns">
-        <section aria-labelledby="projects" class="main-column">
+        <section aria-labelledby="running" class="running">
+          <h2 id="running">Running now</h2>
+          ${runningSection(view, running, sessions.length)}
+        </section>
+        <section aria-labelledby="projects" class="projects">
           <h2 id="projects">Projects</h2>
           ${projectsSection(rows.length, cards, first)}
           ${pager({
@@ -60,16 +78,10 @@ export async function overviewPage(view: View, pageNumber: number): Promise<Page
             ...(first + PROJECTS_SHOWN < rows.length ? { older: `/?page=${pageNumber + 1}` } : {}),
           })}
         </section>
-        <div class="side-column">
-          <section aria-labelledby="running">
-            <h2 id="running">Running now</h2>
-            ${runningSection(view, running, sessions.length)}
-          </section>
-          <section aria-labelledby="queue">
-            <h2 id="queue">Up next</h2>
-            ${queueSection(view, queue, byId, total.queued ?? 0)}
-          </section>
-        </div>
+        <section aria-labelledby="queue" class="queue">
+          <h2 id="queue">Up next</h2>
+          ${queueSection(view, queue, byId, total.queued ?? 0)}
+        </section>
       </div>
     `,
   };
@@ -160,7 +172,7 @@ export function questionBody(question: Question): Markup {
   ${when(
     question.options.length > 0,
     () =>
-      html`<ul class="options" aria-label="Offered answers">
+      html`<ul class="options" aria-label="Answers that it offers">
         ${question.options.slice(0, 10).map((option) => html`<li>${line(option, 120)}</li>`)}
       </ul>`,
   )}`;
@@ -216,15 +228,22 @@ export async function headsOf(view: View, projectId: number, counts: StateCounts
 
 /** Why the project stands where it stands; `EMPTY` when its status says it all. */
 export function projectWhy(project: Project, status: ProjectStatus, heads: readonly Task[]): Markup {
-  if (project.blockedWhy !== null) return line(project.blockedWhy, 280);
+  if (project.blockedWhy !== null) return html`<span class="need">${line(project.blockedWhy, 280)}</span>`;
   if (status === "Planning") return html`Its status in the sheet is Planning: it is not worked on.`;
   if (status === "Paused") return html`Paused by you: set its status in the sheet to Queued to go on.`;
-  const stuck = heads.find((task) => whyOf(task) !== "");
+  const stuck = mostTelling(status, heads);
   if (stuck === undefined) {
     if (status !== "Queued" || heads.length > 0) return EMPTY;
     return html`It has no task. Write a Next Action in its row, or add a row to the Task Queue tab.`;
   }
-  return html`<a class="id" href="/tasks/T${stuck.id}">T${stuck.id}</a> <bdi>${whyOf(stuck)}</bdi>`;
+  return html`<a class="id" href="/tasks/T${stuck.id}">T${stuck.id}</a>
+    <bdi class="${needsPerson(stuck) ? "need" : ""}">${whyOf(stuck)}</bdi>`;
+}
+
+/** The task whose reason says most: one that needs the person, else, where nothing runs, the first that has one. */
+function mostTelling(status: ProjectStatus, heads: readonly Task[]): Task | undefined {
+  const telling = heads.filter((task) => whyOf(task) !== "");
+  return telling.find(needsPerson) ?? (status === "In Progress" ? undefined : telling[0]);
 }
 
 /** What happens next by itself and when; `EMPTY` when nothing is known. */
@@ -284,9 +303,7 @@ async function sessionRow(view: View, session: Session, projects: ReadonlyMap<nu
       <a href="/sessions/${encodeURIComponent(session.id)}"
         ><bdi>${line(session.agent, 40)}</bdi> <span class="muted">on ${line(session.machine, 40)}</span></a
       >
-      <span class="badge ${session.state === "running" ? "active" : "wait"}"
-        >${session.state === "running" ? "Running" : "Starting"}</span
-      >
+      ${sessionBadge(session)}
     </div>
     <p>${task === undefined ? html`<span class="muted">Has no task yet</span>` : taskLink(task, 90)}</p>
     ${when(task !== undefined && task.progress !== "", () => html`<p class="progress">${line(task?.progress ?? "", 160)}</p>`)}

@@ -2,13 +2,24 @@ import { html } from "hono/html";
 import { taskName } from "../../hub/base/ids.ts";
 import type { HubEvent } from "../../hub/base/event.ts";
 import type { Project, ProjectStatus } from "../../hub/base/project.ts";
+import type { Session } from "../../hub/base/session.ts";
 import type { Task } from "../../hub/base/task.ts";
 import { icon } from "../icons.ts";
 import { EMPTY, when, type Markup } from "../markup.ts";
 import type { View } from "../page.ts";
 import { oneLine, plain, tail } from "../text.ts";
 import { age } from "../times.ts";
-import { byWords, eventDetail, eventLook, projectLook, rankWords, taskLook, whyOf, type Look } from "../words.ts";
+import {
+  byWords,
+  eventDetail,
+  eventLook,
+  projectLook,
+  rankWords,
+  SESSION_LOOKS,
+  taskLook,
+  whyOf,
+  type Look,
+} from "../words.ts";
 
 /** A moment, as `14:32`; the whole of it on hovering, and for machines. */
 export function moment(view: View, at: number): Markup {
@@ -29,6 +40,11 @@ export function day(view: View, at: number): Markup {
   return html`<time datetime="${new Date(at).toISOString()}">${view.times.day(at)}</time>`;
 }
 
+/** Whether a task stands still until a person does something. */
+export function needsPerson(task: Pick<Task, "state">): boolean {
+  return task.state === "blocked" || task.state === "failed";
+}
+
 /** A status word with its picture. */
 function badge(look: Look & { words: string }): Markup {
   return html`<span class="badge ${look.tone}">${icon(look.icon)}${look.words}</span>`;
@@ -36,6 +52,10 @@ function badge(look: Look & { words: string }): Markup {
 
 export function taskBadge(task: Pick<Task, "state">): Markup {
   return badge(taskLook(task.state));
+}
+
+export function sessionBadge(session: Pick<Session, "state">): Markup {
+  return badge(SESSION_LOOKS[session.state]);
 }
 
 export function projectBadge(status: ProjectStatus): Markup {
@@ -98,7 +118,7 @@ export function taskRow(view: View, task: Task, project: Project | undefined, sh
   const priority = task.priority ?? project?.priority ?? null;
   return html`<li class="row">
     <div class="row-head">${taskLink(task)} ${taskBadge(task)}</div>
-    ${when(why !== "", () => html`<p class="why"><bdi>${why}</bdi>${waitsUntil(view, task)}</p>`)}
+    ${when(why !== "", () => html`<p class="why ${needsPerson(task) ? "need" : ""}"><bdi>${why}</bdi>${waitsUntil(view, task)}</p>`)}
     <p class="meta">
       ${when(showProject, () => html`<span>${projectLink(project)}</span>`)}
       ${priority === null ? EMPTY : html`<span><bdi>${rankWords(priority, task.bandWhy)}</bdi></span>`}
@@ -151,9 +171,9 @@ function eventRow(
     <div class="event-body">
       <p>
         ${when(options.showProject !== false && project !== undefined, () => html`${projectLink(project)}: `)}<strong>${look.words}</strong>${task === undefined ? EMPTY : html` ${taskLink(task, 70)}`}
+        ${when(by !== "" || event.sessionId !== null, () => html`<span class="by">${byMarkup(event, by)}</span>`)}
       </p>
       ${when(detail !== "", () => html`<p class="detail"><bdi>${detail}</bdi></p>`)}
-      ${when(by !== "" || event.sessionId !== null, () => html`<p class="by">${byMarkup(event, by)}</p>`)}
     </div>
   </li>`;
 }

@@ -3,7 +3,7 @@ import type { Session } from "../../hub/base/session.ts";
 import { EMPTY, when, type Markup } from "../markup.ts";
 import type { Page, View } from "../page.ts";
 import { plain, size } from "../text.ts";
-import { ago, empty, facts, line, moment, projectLink, taskLink } from "./parts.ts";
+import { ago, empty, facts, line, moment, projectLink, sessionBadge, taskLink } from "./parts.ts";
 
 /** Bytes of a transcript that one page or one look of its script reads. */
 export const TRANSCRIPT_CHUNK = 64 * 1024;
@@ -25,7 +25,7 @@ export async function sessionPage(view: View, session: Session, from: number | u
     follows: true,
     live: html`
       <div class="state-line">
-        ${stateBadge(session)}
+        ${sessionBadge(session)}
         ${when(session.outcome !== null, () => html`<span class="why">${line(session.outcome ?? "", 280)}</span>`)}
       </div>
       ${facts([
@@ -45,20 +45,12 @@ export async function sessionPage(view: View, session: Session, from: number | u
   };
 }
 
-function stateBadge(session: Session): Markup {
-  if (session.state === "ended") return html`<span class="badge quiet">Ended</span>`;
-  return session.state === "running"
-    ? html`<span class="badge active">Running</span>`
-    : html`<span class="badge wait">Starting</span>`;
-}
-
 function transcriptSection(
   session: Session,
   part: { text: string; next: number; total: number; start: number },
 ): Markup {
   const path = `/sessions/${encodeURIComponent(session.id)}`;
   const ended = session.state === "ended";
-  const earlier = Math.max(0, part.start - TRANSCRIPT_CHUNK);
   return html`<section aria-labelledby="transcript-title">
     <h2 id="transcript-title">Transcript</h2>
     ${
@@ -68,15 +60,7 @@ function transcriptSection(
             ${size(part.total)} so far, shown from ${part.start === 0 ? "the beginning" : size(part.start)}
           </p>`
     }
-    <nav class="pager" aria-label="Parts of the transcript">
-      ${when(part.start > 0, () => html`<a class="button" href="${path}?from=${earlier}#transcript-title">Earlier</a>`)}
-      ${
-        part.next < part.total
-          ? html`<a class="button" href="${path}?from=${part.next}#transcript-title">Later</a>
-              <a class="button" href="${path}#transcript-title">Newest</a>`
-          : EMPTY
-      }
-    </nav>
+    ${parts(path, part)}
     <pre
       id="transcript"
       class="output"
@@ -90,4 +74,14 @@ function transcriptSection(
     >
 ${plain(part.text)}</pre>
   </section>`;
+}
+
+/** Links to the parts before and after, where there are any. */
+function parts(path: string, part: { next: number; total: number; start: number }): Markup {
+  if (part.start === 0 && part.next >= part.total) return EMPTY;
+  const link = (words: string, query: string) => html`<a class="button" href="${path}${query}">${words}</a>`;
+  return html`<nav class="pager" aria-label="Parts of the transcript">
+    ${when(part.start > 0, () => link("Earlier", `?from=${Math.max(0, part.start - TRANSCRIPT_CHUNK)}`))}
+    ${when(part.next < part.total, () => html`${link("Later", `?from=${part.next}`)} ${link("Newest", "")}`)}
+  </nav>`;
 }

@@ -16,6 +16,7 @@ import {
   facts,
   line,
   moment,
+  needsPerson,
   output,
   pager,
   projectLink,
@@ -55,11 +56,12 @@ export async function taskPage(view: View, task: Task, before: number | undefine
     live: html`
       <div class="state-line">
         ${taskBadge(task)}
-        ${when(why !== "", () => html`<span class="why"><bdi>${why}</bdi>${waitsUntil(view, task)}</span>`)}
+        ${when(why !== "", () => html`<span class="why ${needsPerson(task) ? "need" : ""}"><bdi>${why}</bdi>${waitsUntil(view, task)}</span>`)}
       </div>
       ${open.map((question) => html`<section class="card need" aria-label="Question">${questionBody(question)}</section>`)}
       ${taskFacts(view, task, projectLink(project), project?.priority ?? null)}
-      ${textSection("Description", task.description)} ${textSection("Progress", task.progress)}
+      ${when(oneLine(task.description, 140) !== task.description.trim(), () => textSection("Description", task.description))}
+      ${when(task.summary === null, () => textSection("Progress", task.progress))}
       ${textSection("Summary", task.summary ?? "")} ${textSection("Next action it named", task.statedNext ?? "")}
       ${textSection("Findings to mend", task.findings ?? "")} ${checksSection(view, task, checks)}
       ${commitsSection(task)} ${filesSection(view, artefacts)} ${continuationSection(view, task, continuation)}
