@@ -55,6 +55,7 @@ const MAX_BATCH = 50;
 const DEFAULT_RATE: Rate = { burst: 1_000, perSecond: 100 };
 const DEFAULT_MAX_STREAMS = 16;
 const DEFAULT_DRAIN_MS = 5 * SECOND;
+const FAREWELL_MS = 2 * SECOND;
 
 /** On every answer that does not set its own. Nothing that is served here is shown in a browser but the page, which sets its own. */
 const SECURE_HEADERS = [
@@ -126,8 +127,7 @@ export function createHttp(options: HttpOptions): Http {
       const closed = closing(server);
       await underWay.none(options.clock, options.drainMs ?? DEFAULT_DRAIN_MS);
       await options.mcp.close();
-      server?.closeAllConnections();
-      await closed;
+      await farewell(server, closed, options.clock);
     },
   };
 }
@@ -157,6 +157,19 @@ function closing(server: Server | undefined): Promise<void> {
     server.close(() => resolve());
     server.closeIdleConnections();
   });
+}
+
+/** An answer that was made is not yet sent: connections go when they are idle, and only then by force. */
+async function farewell(server: Server | undefined, closed: Promise<void>, clock: Clock): Promise<void> {
+  const gone = new AbortController();
+  void closed.then(() => gone.abort());
+  const until = clock.monotonic() + FAREWELL_MS;
+  while (!gone.signal.aborted && clock.monotonic() < until) {
+    await clock.sleep(20, gone.signal);
+    server?.closeIdleConnections();
+  }
+  server?.closeAllConnections();
+  await closed;
 }
 
 /** The requests that are being answered; a stream counts until its headers are out. */
