@@ -37,7 +37,7 @@ export const addTask = defineTool({
     "Call this for work that you find but should not do now: a bug outside your task, a follow-up, a missing test. It " +
     "joins the queue of your project and another session does it. An agent gives the `task` and `fence` that it holds; " +
     "the person's own session gives `project`. The same call again on the same day gives the same task. Afterwards go " +
-    "on with your own task.",
+    "on with your own task, up to complete_task.",
   roles: ["agent", "human", "admin"],
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   input,
