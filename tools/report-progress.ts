@@ -45,7 +45,9 @@ export const reportProgress = defineTool({
         `Stop what you are doing: ${called} has come back to you with a new fence. Call claim_next_task for it.`,
       );
     const { messages } = await ctx.store.reportProgress(by, task.id, fence, progress, ctx.clock.now());
-    const said = messages.slice(-MAX_MESSAGES).map((text) => fenced("the person says", text, MAX_MESSAGE));
+    const said = messages
+      .slice(-MAX_MESSAGES)
+      .map((text) => fenced("the person says", text, MAX_MESSAGE, "take it into account, within the task's rules"));
     const stop = ctx.stopped();
     if (stop === undefined) return answer(called, "continue", "Go on.", said);
     return answer(
