@@ -270,9 +270,7 @@ function shorten(text: string, limit: number): string {
 
 // Control characters, direction overrides, zero-width and tag characters: invisible to the person,
 // readable for a model. Joiners stay, since scripts and emoji need them.
-// oxlint-disable-next-line no-control-regex
-const INVISIBLE =
-  /[\u0000-\u0008\u000E-\u001F\u007F-\u0084\u0086-\u009F\u200B\u200E\u200F\u202A-\u202E\u2060-\u2069\uFEFF\u{E0000}-\u{E007F}]/gu;
+const INVISIBLE = /[^\P{Cc}\t\n]|[\u200B\u200E\u200F\u202A-\u202E\u2060-\u2069\uFEFF\u{E0000}-\u{E007F}]/gu;
 
 function cleanText(text: string): string {
   return text

@@ -21,8 +21,10 @@ export interface Workspaces {
   /**
    * Makes or refreshes the project's mirror and its integration branch (default branch, plus
    * what was integrated). A repository that cannot be had is an answer, not an exception.
+   * `note` says what the person should know although work goes on: the remote is offline, the
+   * default branch conflicts with finished work or was rewritten.
    */
-  refresh(project: Project): Promise<{ ok: true } | { ok: false; why: string }>;
+  refresh(project: Project): Promise<{ ok: true; note?: string } | { ok: false; why: string }>;
 
   /**
    * Makes (or finds, with what an earlier session left in it) the workspace of a task, and
