@@ -3,7 +3,7 @@ import { open, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { createDashboard } from "../dashboard/dashboard.ts";
 import { commandAgent } from "../supervisor/agents/command.ts";
-import { createNativeMachine } from "../supervisor/machines/native.ts";
+import { createNativeMachine, endLeftCommands } from "../supervisor/machines/native.ts";
 import { createSupervisor } from "../supervisor/supervisor.ts";
 import { createWorkspaces } from "../supervisor/workspaces/create-workspaces.ts";
 import { createLogins } from "./access/logins.ts";
@@ -12,6 +12,7 @@ import { createApi } from "./api.ts";
 import { SECOND, systemClock, type Clock } from "./base/clock.ts";
 import { renderContinuation } from "./base/continuation-text.ts";
 import { ConfigurationError, messageOf } from "./base/errors.ts";
+import type { EventKind } from "./base/event.ts";
 import type { Home } from "./base/home.ts";
 import { newSessionId } from "./base/ids.ts";
 import type { Log } from "./base/log.ts";
@@ -26,7 +27,7 @@ import { createLeases } from "./queue/leases.ts";
 import { announce, keepAdminToken, rememberPort, wantedPort, withdraw } from "./run-files.ts";
 import { makeSample, sampleConfig } from "./sample.ts";
 import { createCsvSheet } from "./sheets/csv.ts";
-import { createSheetSync } from "./sheets/sync.ts";
+import { createSheetSync, type SheetSync } from "./sheets/sync.ts";
 import { createCheckpoints } from "./stores/checkpoints.ts";
 import { openSqliteStore } from "./stores/sqlite.ts";
 import type { Store } from "./stores/store.ts";
@@ -69,6 +70,8 @@ export async function startHub({ home, config: given, env, log, clock = systemCl
   };
   try {
     cleanUp.push(lockHome(home.lockFile));
+    // Checks and git commands of a hub that was killed; its sessions stay, and are adopted.
+    await endLeftCommands(home);
     const config = given ?? sampleConfig();
     if (given === undefined) await makeSample(home);
     const store = openSqliteStore({ path: home.database, backups: home.backups, now: clock.now() });
@@ -118,7 +121,14 @@ async function compose({ home, config, sample, env, log, clock, store, cleanUp, 
     intervalMs: config.sheets.sync_interval * SECOND,
     onStop: (by, why) => setStop(home.stopFile, { at: new Date(clock.now()).toISOString(), by, why }),
     stopped: () => stop.read(),
+    agents: () =>
+      Object.entries(config.agents).map(([name, { cli, model, enabled }]) => ({
+        name,
+        type: model === "" ? cli : model,
+        enabled,
+      })),
   });
+  cleanUp.push(showSoon(store, sync, clock));
   const supervisor = createSupervisor({
     store,
     clock,
@@ -231,6 +241,38 @@ async function listen(http: Http, home: Home, configured: number, env: string | 
   });
   await rememberPort(home, heard.port);
   return heard.url;
+}
+
+/** Events that change a Status cell. */
+const SHOWN_AT_ONCE: ReadonlySet<EventKind> = new Set([
+  "task_added",
+  "task_claimed",
+  "task_blocked",
+  "task_waiting",
+  "task_done",
+  "task_failed",
+  "stop_set",
+  "stop_released",
+]);
+/** What happens together is written together. */
+const SHOW_AFTER_MS = 150;
+
+/** A local sheet costs nothing to write: what a person waits to see does not wait for the next look. */
+function showSoon(store: Store, sync: SheetSync, clock: Clock): () => void {
+  const ended = new AbortController();
+  let due = false;
+  const forget = store.onEvents((events) => {
+    if (due || !events.some(({ kind }) => SHOWN_AT_ONCE.has(kind))) return;
+    due = true;
+    void clock.sleep(SHOW_AFTER_MS, ended.signal).then(() => {
+      due = false;
+      return ended.signal.aborted ? undefined : sync.syncNow();
+    });
+  });
+  return () => {
+    forget();
+    ended.abort();
+  };
 }
 
 /** STOP for everybody who may set it. The file is the truth; the log says who did it. */
