@@ -24,8 +24,6 @@ export type SupervisorOptions = Omit<Parts, "renderContinuation" | "newId"> &
 export interface Supervisor extends Service {
   /** Looks now rather than at the next interval. */
   wake(): void;
-  /** The lease of an attached session has run out: its task goes back without a failure, and the session ends. */
-  leaseLapsed(sessionId: string): Promise<void>;
 }
 
 /** How often processes and the STOP file are looked at. Everything else waits for an event or the interval. */
@@ -271,14 +269,6 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       await running;
     },
     wake: alarm.ring,
-    async leaseLapsed(sessionId) {
-      const session = await store.session(sessionId);
-      if (session === undefined || session.state === "ended" || session.kind !== "attached") return;
-      const task = session.taskId === null ? undefined : await store.task(session.taskId);
-      if (task?.sessionId === sessionId && task.state === "running")
-        await store.giveBack(task.id, task.fence, { why: "its lease lapsed", failure: false }, clock.now());
-      await store.endSession(sessionId, { outcome: "its lease lapsed", exitCode: null }, clock.now());
-    },
   };
 }
 

@@ -77,6 +77,6 @@ function conflictWords(files: string[]): string {
     "Other finished work has changed the same places, so yours cannot be merged as it is. These files conflict:",
     ...shown,
     ...more,
-    "Merge the branch cto/integration into yours (git fetch, then git merge origin/cto/integration), resolve the conflicts, run the check, and complete the task again.",
+    "The branch cto/integration in your workspace holds that work: merge it into yours (git merge cto/integration), resolve the conflicts, run the check, and complete the task again.",
   ].join("\n");
 }
