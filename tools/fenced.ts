@@ -23,8 +23,8 @@ export function quoted(text: string, maxChars: number): string {
 
 /** The same without quotes, for a field of its own. */
 export function oneLine(text: string, maxChars: number): string {
-  const line = cleaned(text, Infinity).replace(/\s+/g, " ").trim();
-  return line.length <= maxChars ? line : `${whole(line, maxChars - 1)}…`;
+  const line = visible(text).replace(/\s+/g, " ").trim();
+  return harmless(line.length <= maxChars ? line : `${whole(line, maxChars - 1)}…`);
 }
 
 /** Control characters but tab and newline, and everything that is invisible or changes the order of what is read. */
@@ -34,14 +34,18 @@ const SPEAKER_TAGS =
   /<(?=\/?(?:system|system-reminder|assistant|user|human|developer|tool_use|tool_result|tool_call|function_calls?|function_results?|invoke|parameter|antml|instructions?|task-notification|im_start|im_end)\b|\|)/gi;
 
 function cleaned(text: string, maxChars: number): string {
-  const safe = stripVTControlCharacters(text)
-    .replace(/\r\n?/g, "\n")
-    .replace(INVISIBLE, "")
-    .replace(SPEAKER_TAGS, "‹")
-    .replace(/<<<(?=DATA|END)/g, "‹‹‹")
-    .toWellFormed();
-  if (safe.length <= maxChars) return safe;
-  return `${whole(safe, maxChars)}\n[cut here: ${safe.length - maxChars} more characters]`;
+  const safe = visible(text);
+  if (safe.length <= maxChars) return harmless(safe);
+  return `${harmless(whole(safe, maxChars))}\n[cut here: ${safe.length - maxChars} more characters]`;
+}
+
+function visible(text: string): string {
+  return stripVTControlCharacters(text).replace(/\r\n?/g, "\n").replace(INVISIBLE, "").toWellFormed();
+}
+
+/** Comes after every cut: what was part of a longer word can be a tag once the rest is gone. */
+function harmless(text: string): string {
+  return text.replace(SPEAKER_TAGS, "‹").replace(/<<<(?=DATA|END)/g, "‹‹‹");
 }
 
 /** The first `length` characters, without half a surrogate pair at the end. */
