@@ -43,6 +43,7 @@ async function workOn(claim: Claim): Promise<void> {
   process.stdout.write(`${claim.task} ${what}\n`);
   if (what === "sleep") return sleep(600_000);
   if (what === "leave") process.exit(0);
+  if (what === "hold") await untilTold(claim);
   const file = join(claim.workspace, `work-${claim.task}.txt`);
   if (what !== "empty") await write(file, `${claim.task}\n`);
   if (what === "die") process.exit(4);
@@ -59,6 +60,15 @@ async function workOn(claim: Claim): Promise<void> {
     if (what === "mend") await (await import("node:fs/promises")).rm(join(claim.workspace, "BROKEN"), { force: true });
     else await appendFile(file, "again\n");
     await complete(result.fence ?? 0);
+  }
+}
+
+/** Reports again and again until the person says something. */
+async function untilTold({ task, fence }: Claim): Promise<void> {
+  for (let n = 0; ; n++) {
+    const answer = await call<{ said?: string[] }>("report_progress", { task, fence, progress: `waiting ${n}` });
+    if (JSON.stringify(answer).includes("go on")) return;
+    await sleep(50);
   }
 }
 

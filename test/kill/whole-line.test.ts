@@ -11,9 +11,9 @@ import Database from "better-sqlite3";
 import { readProcess } from "../../supervisor/machines/run-folder.ts";
 import { withHub, type HubProcess } from "../helpers/hub-process.ts";
 
-const TASKS = 300;
-const SESSION_KILLS = 40;
-const HUB_KILLS = 20;
+const TASKS = Number(process.env["CTO_KILL_TASKS"] ?? 300);
+const SESSION_KILLS = Number(process.env["CTO_SESSION_KILLS"] ?? 40);
+const HUB_KILLS = Number(process.env["CTO_HUB_KILLS"] ?? 20);
 const PROJECTS = 3;
 const LIMIT_MS = 20 * 60_000;
 const AGENT = fileURLToPath(new URL("../helpers/scripted-agent.ts", import.meta.url));

@@ -21,9 +21,11 @@ export interface Sessions {
 export function createSessions(core: Core, rows: Rows): Sessions {
   const { db } = core;
   const sql = {
+    // A session of ours is ended by what is observed and by monotonic limits, and takes its tokens
+    // with it. Wall time must not: a clock that jumps would cut a living session off.
     token: db.prepare(
       "SELECT t.id, t.role, t.session_id AS sessionId, t.project_id AS projectId, s.state FROM tokens t LEFT JOIN sessions s ON s.id = t.session_id " +
-        "WHERE t.hash = ? AND t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > ?)",
+        "WHERE t.hash = ? AND t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > ? OR (s.kind = 'supervised' AND s.state <> 'ended'))",
     ),
     revoke: db.prepare("UPDATE tokens SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL"),
     revokeSession: db.prepare("UPDATE tokens SET revoked_at = ? WHERE session_id = ? AND revoked_at IS NULL"),
