@@ -1,6 +1,6 @@
 import { UserInputError } from "../../base/errors.ts";
 import type { Task } from "../../base/task.ts";
-import { eq, getTableColumns, sql } from "../drizzle.ts";
+import { eq, sql } from "../drizzle.ts";
 import * as schema from "../schema.ts";
 import type { Core } from "./core.ts";
 
@@ -62,6 +62,3 @@ export function toTask(row: TaskRow): Task {
   const { dependencyProblem: _problem, parentId: _parent, stage: _stage, ...task } = row;
   return task;
 }
-
-/** Columns of a table for raw selects that Drizzle maps: kept here so that no query writes `*`. */
-export const taskColumns = getTableColumns(schema.tasks);
