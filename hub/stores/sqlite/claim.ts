@@ -37,7 +37,7 @@ export function createClaims(core: Core, rows: Rows, ready: Ready): Claims {
       .pluck(),
     reserved: db.prepare("SELECT id FROM tasks WHERE reserved_for = ?").pluck(),
     take: db.prepare(
-      "UPDATE tasks SET state = 'running', fence = fence + 1, session_id = ?, reserved_for = NULL, agent = ?, why = '', " +
+      "UPDATE tasks SET state = 'running', fence = fence + 1, session_id = ?, reserved_for = NULL, workspace = NULL, agent = ?, why = '', " +
         "wait_reason = NULL, wait_until = NULL, front = 0, rank_due_at = NULL, started_at = coalesce(started_at, ?), updated_at = ? " +
         "WHERE id = ? AND state = 'queued'",
     ),
