@@ -85,11 +85,11 @@ async function setAside(place: Place, path: string): Promise<void> {
   await inside(place, ["mv", "--", path, `${path}.broken`]);
 }
 
+/** Written beside the workspace and moved in: half a file of ours must never pass for the agent's work. */
 async function putContinuation(place: Place, path: string, continuation: string): Promise<void> {
+  const fresh = temporaryBeside(path);
   const file = `${path}/${CONTINUATION_FILE}`;
-  // A folder of that name would stand in the way of the replacement.
-  await inside(place, ["find", file, "-maxdepth", "0", "-type", "d", "-exec", "rm", "-rf", "--", "{}", "+"], {
-    codes: [0, 1],
-  });
-  await place.machine.put(place.name, file, continuation, 0o644);
+  await place.machine.put(place.name, fresh, continuation, 0o644);
+  await inside(place, ["rm", "-rf", "--", file]);
+  await inside(place, ["mv", "--", fresh, file]);
 }

@@ -311,7 +311,7 @@ test("a hostile workspace runs nothing outside its machine and hides nothing", a
 
       const hostile = second.path;
       const canary = join(root, "evil.sh");
-      await write(canary, `#!/bin/sh\necho "$0 $*" >> "${root}/canary-\${IN_MACHINE:-host}"\ncat\n`);
+      await write(canary, `#!/bin/sh\necho "$0 $*" >> "${root}/canary-\${IN_MACHINE:-host}"\n`);
       await chmod(canary, 0o755);
       const config = [
         ["core.hooksPath", join(hostile, "hooks")],
