@@ -14,6 +14,8 @@ interface Watch {
   outputBytes: number;
   /** Output has come that the store was not told of yet. */
   unnoted: boolean;
+  /** The next change of `lastSeenAt` is our own note, and no new sign of life. */
+  justNoted: boolean;
   notedAt: number;
 }
 
@@ -50,6 +52,7 @@ export function createActivity(monotonic: () => number): Activity {
       lastSeenAt: session.lastSeenAt,
       outputBytes: bytes,
       unnoted: false,
+      justNoted: false,
       notedAt: now,
     };
     watches.set(session.id, watch);
@@ -65,10 +68,12 @@ export function createActivity(monotonic: () => number): Activity {
       if (session.taskId !== null) watch.idleSince = now;
       // A session that waits for its check is silent because it was told to stop there.
       const waits = session.taskId !== null && !working;
-      if (waits || bytes > watch.outputBytes || session.lastSeenAt !== watch.lastSeenAt) watch.aliveAt = now;
+      const called = session.lastSeenAt !== watch.lastSeenAt && !watch.justNoted;
+      if (waits || called || bytes > watch.outputBytes) watch.aliveAt = now;
       watch.unnoted ||= bytes > watch.outputBytes;
       const grew = watch.unnoted && now - watch.notedAt >= NOTE_EVERY_MS;
       if (grew) [watch.unnoted, watch.notedAt] = [false, now];
+      watch.justNoted = grew;
       watch.outputBytes = bytes;
       watch.taskId = session.taskId;
       watch.lastSeenAt = session.lastSeenAt;

@@ -202,7 +202,10 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     });
   }
 
-  async function endSession(session: Session, end: Plan["end"][number]): Promise<void> {
+  async function endSession({ id }: Session, end: Plan["end"][number]): Promise<void> {
+    // Read anew: it may have been ended between the look and now, and an end counts once.
+    const session = await store.session(id);
+    if (session === undefined || session.state === "ended") return;
     if (session.state === "preparing") return void (await recoverSession(parts, session));
     const { failed } = await conclude(parts, session, end);
     crashes.ended(session.id, session.agent, failed && end.because === "exited");

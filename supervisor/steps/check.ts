@@ -14,8 +14,10 @@ const KILL_GRACE_MS = 2 * SECOND;
 const FIRST_LOOK_MS = 50;
 const LOOK_EVERY_MS = 500;
 const SHOWN_FILES = 20;
-/** A check that was cut off without a verdict (the host went down, STOP) is run again this often. */
-const ATTEMPTS = 3;
+/** A check that was cut off without a verdict (the host went down, STOP, no memory) is run this often at most. */
+const ATTEMPTS = 5;
+/** Codes above it are those of a program that a signal ended. */
+const SIGNAL_CODE = 128;
 
 export type Verdict = { checked: "passed" | "unchecked" } | Findings;
 
@@ -65,14 +67,15 @@ async function runCheck(step: Step, command: string, commit: string): Promise<Ou
     const before = await startOnce(step, command, commit, id);
     if (before !== undefined) return before;
     const { run, late } = await waitForEnd(step, id);
-    if (run.state !== "exited" || (run.code === null && !late)) continue;
+    if (run.state !== "exited") continue;
+    if (!late && (run.code ?? SIGNAL_CODE + 1) > SIGNAL_CODE && attempt < ATTEMPTS) continue;
     const tail = await keepOutput(step, id, commit);
     const changed = await step.parts.workspaces.verify(step.place, step.project, step.task, commit);
     if (changed.length > 0) return { outcome: "error", exitCode: run.code, tail: changedDuring(changed) };
     if (late) return { outcome: "timeout", exitCode: null, tail };
     return { outcome: run.code === 0 ? "passed" : "failed", exitCode: run.code, tail };
   }
-  return { outcome: "error", exitCode: null, tail: `The check was cut off ${ATTEMPTS} times before it ended.` };
+  return { outcome: "error", exitCode: null, tail: `The check was started ${ATTEMPTS} times and never ran.` };
 }
 
 /** Starts the check unless it was started already. Answers an outcome when the files are not the commit's. */

@@ -6,7 +6,7 @@
  *
  * A hub that is not there is called again for a while: tests kill it.
  */
-import { appendFile, mkdir, writeFile } from "node:fs/promises";
+import { appendFile, mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
@@ -57,8 +57,8 @@ async function workOn(claim: Claim): Promise<void> {
     const result = await call<Result>("get_result", { task: claim.task, wait_s: 20 });
     if (result.status === "checking") continue;
     if (result.status !== "findings") return;
-    if (what === "mend") await (await import("node:fs/promises")).rm(join(claim.workspace, "BROKEN"), { force: true });
-    else await appendFile(file, "again\n");
+    if (what === "mend") await rm(join(claim.workspace, "BROKEN"), { force: true });
+    else if (what !== "empty") await appendFile(file, "again\n");
     await complete(result.fence ?? 0);
   }
 }

@@ -47,7 +47,11 @@ export interface SmallHubOptions {
 /** The configuration with one agent, `worker`, that is the scripted one. */
 export function scriptedConfig(argument = "", maxSessions = 2): Config {
   const config = parseConfig("", "config.yaml");
-  const worker = { cli: "command" as const, command: process.execPath, args: [AGENT, ...(argument === "" ? [] : [argument])] };
+  const worker = {
+    cli: "command" as const,
+    command: process.execPath,
+    args: [AGENT, ...(argument === "" ? [] : [argument])],
+  };
   return {
     ...config,
     agents: { worker: { ...worker, env: {}, model: "", enabled: true, max_sessions: maxSessions } },
@@ -63,7 +67,11 @@ export async function startSmallHub(root: string, options: SmallHubOptions = {})
   const opened = openSqliteStore({ path: home.database });
   const store = options.store?.(opened) ?? opened;
   const base = scriptedConfig(options.agent);
-  const config = { ...base, agents: options.agents ?? base.agents, scheduler: { ...base.scheduler, ...options.scheduler } };
+  const config = {
+    ...base,
+    agents: options.agents ?? base.agents,
+    scheduler: { ...base.scheduler, ...options.scheduler },
+  };
   const agents = Object.entries(config.agents).map(([name, { model }]) => ({ name, model }));
   await store.setAgents(agents, clock.now());
   const tokens = createTokens(store, clock);

@@ -24,8 +24,8 @@ export interface World {
   /** A project with a repository of its own, one commit on main. */
   project(name: string, more?: Partial<NewProject>): Promise<number>;
   task(projectId: number, description: string, more?: { output?: string }): Promise<number>;
-  /** Waits until the task is in one of the states, and answers it. */
-  reaches(taskId: number, ...states: Task["state"][]): Promise<Task>;
+  /** Waits until the task is in the state, and answers it. */
+  reaches(taskId: number, state: Task["state"], ms?: number): Promise<Task>;
   /** Stops the hub cleanly and starts a new one over the same home. */
   restart(options?: SmallHubOptions): Promise<SmallHub>;
   git(folder: string, ...args: string[]): Promise<string>;
@@ -40,7 +40,9 @@ export async function withWorld(options: SmallHubOptions, tell: (world: World) =
   const home = join(root, "home");
   let hub = await startSmallHub(home, options);
   const git = async (folder: string, ...args: string[]) =>
-    (await run("git", ["-C", folder, "-c", "user.name=Ada", "-c", "user.email=ada@example.org", ...args])).stdout.trim();
+    (
+      await run("git", ["-C", folder, "-c", "user.name=Ada", "-c", "user.email=ada@example.org", ...args])
+    ).stdout.trim();
   const world: World = {
     root,
     get hub() {
@@ -63,13 +65,13 @@ export async function withWorld(options: SmallHubOptions, tell: (world: World) =
       if (more.output !== undefined) await hub.store.changeTask(SHEET, id, { output: more.output }, Date.now());
       return id;
     },
-    async reaches(taskId, ...states) {
+    async reaches(taskId, state, ms = 30_000) {
       let last: Task | undefined;
       const found = async () => {
         last = await hub.store.task(taskId);
-        return last !== undefined && states.includes(last.state) ? last : undefined;
+        return last?.state === state ? last : undefined;
       };
-      return until(`T${taskId} is ${states.join(" or ")}`, found, 30_000).catch((error: unknown) => {
+      return until(`T${taskId} is ${state}`, found, ms).catch((error: unknown) => {
         throw new Error(`${String(error)}; it is ${last?.state}: ${last?.why}`, { cause: error });
       });
     },
