@@ -1,7 +1,7 @@
 import { fold } from "./cells.ts";
 import type { Layout } from "./columns.ts";
-import { textIn, type SheetRow } from "./row.ts";
-import { agreedCells, BACK, DELETED, type History } from "./snapshots.ts";
+import { othersOf, textIn, type SheetRow } from "./row.ts";
+import { agreedCells, BACK, DELETED, OTHERS, type History } from "./snapshots.ts";
 
 /** A row that is agreed on but that no row of the file shows by its Id. */
 export interface Absent {
@@ -71,13 +71,17 @@ export function linkRows(rows: SheetRow[], absent: Absent[], layout: Layout, rul
   for (const row of open()) {
     if (row.copyOf !== undefined) continue;
     const here = rules.place(textOf(row));
+    const others = othersOf(row, layout);
     const changed = [...free.values()].filter((each) => {
       const birth = each.history[0]?.cells;
       if (!each.newborn || birth === undefined || !rules.typed((column) => birth[column] ?? "")) return false;
       if (each.history.some((snapshot) => snapshot.cells[BACK] ?? snapshot.cells[DELETED])) return false;
+      if (others !== (birth[OTHERS] ?? "")) return false;
+      // Of two people who typed into old copies of the file, neither's row may become the other's.
+      const surely = others !== "" || (each.untouched && each.history.every((snapshot) => !snapshot.confirmed));
       return each.history.some((snapshot) => {
         const there = rules.place((column) => snapshot.cells[column] ?? "");
-        return here.place === there.place && (each.untouched || similar(here.words, there.words));
+        return here.place === there.place && (surely || similar(here.words, there.words));
       });
     });
     const nearest = changed.toSorted((a, b) => nearness(b, here.words, rules) - nearness(a, here.words, rules))[0];

@@ -5,7 +5,7 @@ import type { HubRow, ProjectHubRow, TaskHubRow } from "./hub-rows.ts";
 import { linkRows, type Absent, type LinkRules } from "./link.ts";
 import { createProjectRules } from "./merge-projects.ts";
 import { createTaskRules } from "./merge-tasks.ts";
-import { rowsOf, short, type SheetRow } from "./row.ts";
+import { othersOf, rowsOf, short, type SheetRow } from "./row.ts";
 import type { TabContent, TabEdits } from "./sheet.ts";
 import {
   agreedCells,
@@ -17,6 +17,7 @@ import {
   newlySeen,
   NOTE,
   NOTE_STATUS,
+  OTHERS,
   rowKey,
   sameCells,
   withWas,
@@ -498,8 +499,10 @@ function takeRow<Row extends HubRow>(rules: TabRules<Row>, row: SheetRow, layout
     }
     return;
   }
+  const others = othersOf(row, layout);
   taken.take({
     ...shown,
+    ...(others === "" ? {} : { [OTHERS]: others }),
     ...(taken.note === undefined ? {} : noteCells(taken.note.text, taken.note.status)),
     ...(row.copyOf === undefined ? {} : { [COPY]: "yes" }),
   });

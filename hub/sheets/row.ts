@@ -1,3 +1,4 @@
+import { sha256 } from "../base/ids.ts";
 import { cellText } from "./cells.ts";
 import type { Layout } from "./columns.ts";
 import type { TabContent } from "./sheet.ts";
@@ -41,6 +42,16 @@ export function rowsOf(tab: RowTab, content: TabContent, layout: Layout, highest
 export function textIn(row: SheetRow, layout: Layout, column: string): string | undefined {
   const at = layout.index.get(column);
   return at === undefined ? undefined : cellText(row.raw[at] ?? "");
+}
+
+/** What the row has in columns that are not ours, whatever their order; empty for nothing. */
+export function othersOf(row: SheetRow, layout: Layout): string {
+  const ours = new Set(layout.columns.map(({ at }) => at));
+  const cells = row.raw.flatMap((cell, at) => {
+    const text = ours.has(at) ? "" : cellText(cell);
+    return text === "" ? [] : [`${layout.header[at] ?? ""}=${text}`];
+  });
+  return cells.length === 0 ? "" : sha256(cells.toSorted().join("\n")).slice(0, 16);
 }
 
 /** A few words of a text, for messages. */

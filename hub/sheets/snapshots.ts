@@ -8,7 +8,8 @@ import type { AgreedRow, Cells } from "../stores/store.ts";
  * hub was about to write (it counts until a read has shown the revision); `note` and `note
  * status`, words kept in Why while the status stays; `deleted`, the person took the row out;
  * `back`, the row was taken out and must come back; `copy`, the row was copied from another, so
- * that the hub's cells in it say what is true of that one.
+ * that the hub's cells in it say what is true of that one; `others`, what a new row had in columns
+ * that are not ours.
  */
 export type RowTab = AgreedRow["tab"];
 
@@ -18,7 +19,8 @@ export const NOTE_STATUS = "note status";
 export const DELETED = "deleted";
 export const BACK = "back";
 export const COPY = "copy";
-const MARKS = new Set([NOTE, NOTE_STATUS, DELETED, BACK, COPY]);
+export const OTHERS = "others";
+const MARKS = new Set([NOTE, NOTE_STATUS, DELETED, BACK, COPY, OTHERS]);
 
 /** All snapshots of one row, oldest first. */
 export type History = AgreedRow[];

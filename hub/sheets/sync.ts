@@ -203,7 +203,8 @@ export function createSheetSync(options: SheetSyncOptions): SheetSync {
       if (seen.length > 0) await keepSnapshots([]);
       if (written.outcome === "held") words = `postponed: ${written.why}`;
       done = written.outcome !== "changed";
-      lookAgain ||= written.outcome !== "written";
+      // Also after a write that went well: an old file that is saved over it may be the very one that was read.
+      lookAgain = true;
     }
     state =
       question !== ""
