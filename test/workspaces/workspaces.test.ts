@@ -112,6 +112,17 @@ test("work done side by side is merged, and each task shows only its own", () =>
     assert.deepEqual(shown.files, [{ path: "c.txt", added: 1, removed: 0 }]);
   }));
 
+test("of many that integrate at once exactly one moves the branch; the others are told", () =>
+  withWorld(async (world) => {
+    const { project, base } = await opened(world, await world.repository());
+    const mirror = world.mirror(project);
+    const commit = (id: number) => world.git(mirror, "commit-tree", `${base}^{tree}`, "-p", base, "-m", `T${id}`);
+    const heads = await Promise.all(Array.from({ length: 8 }, (_, id) => commit(id)));
+    const answers = await Promise.all(heads.map((head, id) => world.workspaces.integrate(project, taskOf(id), head)));
+    const winners = heads.filter((_, id) => answers[id] !== "moved");
+    assert.deepEqual(winners, [await world.git(mirror, "rev-parse", "cto/integration")]);
+  }));
+
 test("a task that only followed others has nothing to show", () =>
   withWorld(async (world) => {
     const { workspaces, place } = world;
