@@ -130,9 +130,8 @@ test("SDK v1 client over HTTP", async () => {
     const transport = new HttpV1(new URL(`${hub.url}/mcp`), {
       requestInit: { headers: { authorization: `Bearer ${token}` } },
     });
-    // Its own types do not fit exactOptionalPropertyTypes.
-    await client.connect(transport as unknown as Parameters<ClientV1["connect"]>[0]);
-    await tryEverything(sdkCalls(client as unknown as AnyClient));
+    await client.connect(transport);
+    await tryEverything(sdkCalls(client));
   });
 });
 
@@ -140,7 +139,7 @@ test("SDK v1 client over stdio", async () => {
   await inPlace(async (place) => {
     const client = new ClientV1({ name: "t", version: "1" });
     await client.connect(new StdioV1(stdioServer(place)));
-    await tryEverything(sdkCalls(client as unknown as AnyClient));
+    await tryEverything(sdkCalls(client));
   });
 });
 
