@@ -1,5 +1,15 @@
 import Database from "better-sqlite3";
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, readSync, readdirSync, rmSync } from "node:fs";
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readSync,
+  readdirSync,
+  rmSync,
+} from "node:fs";
 import { basename, join } from "node:path";
 import { ConfigurationError, messageOf } from "../base/errors.ts";
 
@@ -38,6 +48,8 @@ export function openDatabase(path: string, options: OpenOptions = {}): Database.
   const version = exists ? inspect(path, newest) : 0;
   const db = openForWriting(path);
   try {
+    // The home is its owner's alone; so is this, should somebody widen the home.
+    if (path !== ":memory:") chmodSync(path, 0o600);
     configure(db, path);
     if (version > 0 && version < newest) backUpBefore(db, path, version, options);
     migrate(db, version, migrations);
