@@ -7,6 +7,7 @@ import { stringify } from "csv-stringify/sync";
 import { ConfigurationError, messageOf } from "./base/errors.ts";
 import type { Home } from "./base/home.ts";
 import { parseConfig, type Config } from "./config.ts";
+import { COLUMNS } from "./sheets/columns.ts";
 
 /**
  * What a hub without a configuration comes up with: one small project whose check is red, and an
@@ -75,7 +76,9 @@ export async function makeSample(home: Home): Promise<void> {
   const repo = join(home.projects, "sample");
   if (!(await exists(repo))) await makeRepository(home.projects, repo);
   await mkdir(home.sheet, { recursive: true, mode: 0o700 });
-  const rows = stringify([{ ...ROW, Repo: repo }], { header: true });
+  // All that can be typed is there to be seen; the hub's own columns come to the right.
+  const columns = COLUMNS.Projects.filter((column) => !column.always).map((column) => column.name);
+  const rows = stringify([{ ...ROW, Repo: repo }], { header: true, columns });
   await writeFile(sheet, rows, { flag: "wx", mode: 0o600 });
 }
 

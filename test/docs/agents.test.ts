@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { execFile, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdir, readFile } from "node:fs/promises";
+import { mkdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -79,10 +79,13 @@ test("the sample's agent does the work, mends findings, hands over and ends", as
     const first = await checking(hub, task.id);
     assert.equal(await check(workspace), 0);
     assert.match(await readFile(join(workspace, "temperature.sh"), "utf8"), /^fahrenheit\(\) \{$/m);
+    // Somebody else's merge took it away again: that is what is to be mended.
+    await rm(join(workspace, "temperature.sh"));
     await hub.store.returnFindings(task.id, first.fence, { source: "check", text: "try again" }, true, Date.now());
 
     const second = await checking(hub, task.id);
     assert.ok(second.fence > first.fence);
+    assert.equal(await check(workspace), 0);
     assert.match(second.summary ?? "", /4 expectations/);
     const done = { integratedCommit: null, checked: "passed" as const, review: null };
     assert.ok(await hub.store.finish(task.id, second.fence, done, Date.now()));
@@ -99,7 +102,10 @@ test("the sample is red before the work, and makes itself once only", async () =
     await makeSample(home);
     assert.notEqual(await check(join(home.projects, "sample")), 0);
     const sheet = await readFile(join(home.sheet, "Projects.csv"), "utf8");
-    assert.match(sheet, /^Project,Priority,Status,Next Action,Check,Machine,Repo\nSample,1,Queued,/);
+    assert.match(
+      sheet,
+      /^Project,Priority,Status,Agent,Last Update,Next Action,Deadline,[^\n]*\nSample,1,Queued,,,Write /,
+    );
     await makeSample(home);
     assert.equal(await readFile(join(home.sheet, "Projects.csv"), "utf8"), sheet);
   });
