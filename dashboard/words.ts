@@ -144,6 +144,15 @@ export function eventLook(event: HubEvent): Look & { words: string } {
   return { words: oneLine(event.kind, 60), icon: "dot", tone: "quiet" };
 }
 
+/** Fields that the hub writes for itself: their change is no news. */
+const OWN_FIELDS: ReadonlySet<unknown> = new Set(["why", "workspace"]);
+
+/** Whether an event is worth a line to a person. */
+export function isNews(event: HubEvent): boolean {
+  const changed = event.kind === "task_changed" ? event.data["changed"] : undefined;
+  return !(Array.isArray(changed) && changed.every((field) => OWN_FIELDS.has(field)));
+}
+
 /** Where an event's data holds words of its own, in the order of their worth. */
 const DETAIL_KEYS = ["why", "text", "progress", "summary", "outcome", "words", "message", "problem", "name", "label"];
 

@@ -13,6 +13,7 @@ import {
   byWords,
   eventDetail,
   eventLook,
+  isNews,
   projectLook,
   rankWords,
   SESSION_LOOKS,
@@ -150,7 +151,7 @@ export async function timeline(
   const found = await Promise.all([...ids].map((id) => view.store.task(id)));
   const tasks = new Map(found.flatMap((task) => (task === undefined ? [] : [[task.id, task]])));
   return html`<ol class="timeline">
-    ${events.map((event) => eventRow(view, event, { projects, tasks }, options))}
+    ${events.filter(isNews).map((event) => eventRow(view, event, { projects, tasks }, options))}
   </ol>`;
 }
 

@@ -9,6 +9,7 @@
 import { spawn } from "node:child_process";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 
 /** What claim_next_task hands out, as far as it is used here. */
@@ -33,8 +34,11 @@ type Call = <Answer>(tool: string, args: object) => Promise<Answer>;
 /** Expectations that no straight line meets need more than this program: a person is asked. */
 class CannotDo extends Error {}
 
+class Refused extends Error {}
+
 const MAX_ROUNDS = 3;
 const WAIT_S = 40;
+const PATIENCE_MS = 60_000;
 
 const { CTO_MCP_URL: url, CTO_TOKEN: token } = process.env;
 if (url === undefined || token === undefined) throw new Error("CTO_MCP_URL and CTO_TOKEN must be in the environment");
@@ -48,11 +52,22 @@ try {
   await client.close();
 }
 
-/** Calls a tool. A refusal is an error whose words say what to do. */
+/**
+ * Calls a tool. A refusal is an error whose words say what to do. A hub that is being restarted
+ * does not answer for a moment: every call may be repeated, so it is, for a minute.
+ */
 async function call<Answer>(tool: string, args: object): Promise<Answer> {
-  const result = await client.callTool({ name: tool, arguments: { ...args } });
-  if (result.isError === true) throw new Error(`${tool}: ${JSON.stringify(result.content)}`);
-  return result.structuredContent as Answer;
+  const deadline = performance.now() + PATIENCE_MS;
+  for (;;) {
+    try {
+      const result = await client.callTool({ name: tool, arguments: { ...args } });
+      if (result.isError === true) throw new Refused(`${tool}: ${JSON.stringify(result.content)}`);
+      return result.structuredContent as Answer;
+    } catch (error) {
+      if (error instanceof Refused || performance.now() > deadline) throw error;
+      await pause(500);
+    }
+  }
 }
 
 async function workThroughTheQueue(call: Call): Promise<void> {
@@ -173,9 +188,17 @@ function runCheck(command: string, cwd: string): Promise<{ code: number | null; 
   });
 }
 
+/** The text itself: what people wrote arrives between two lines that mark it as data. */
+function unfenced(text: string): string {
+  return text
+    .split("\n")
+    .filter((line) => !/^<<<(DATA|END) /.test(line))
+    .join("\n");
+}
+
 function continuation({ task, description }: Claimed, summary: string): object {
   return {
-    current_task: `${task}: ${description.slice(0, 500)}`,
+    current_task: `${task}: ${unfenced(description).slice(0, 500)}`,
     progress: [{ done: true, text: summary }],
     context: "The check reads one file and expects values of the function in it.",
     key_decisions: ["Whole numbers only: the shell has no others."],
