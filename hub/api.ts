@@ -92,8 +92,8 @@ class ApiError extends Error {
 
 /**
  * The routes under `/api`. Whoever mounts them has put the caller into the variable
- * `principal`. `admin` may do all, `human` all but tokens and login codes, `agent` reads the
- * task that its session holds. A token that is bound to a project sees that project alone.
+ * `principal`. `admin` may do all, `human` all but tokens and login codes, `agent` nothing: it
+ * has the tools, and its own task as a resource. A token that is bound to a project sees that project alone.
  * Errors are `{ error: { message } }`, and times are UTC in ISO 8601.
  */
 export function createApi(parts: ApiParts): Hono<ApiEnv> {
@@ -101,20 +101,18 @@ export function createApi(parts: ApiParts): Hono<ApiEnv> {
   const api = new Hono<ApiEnv>();
   api.onError((error, c) => told(error, c, parts.log));
 
-  api.get("/tasks/:id", async (c) => {
-    const by = principalOf(c);
-    const task = await store.findTask(c.req.param("id"));
-    if (task === undefined || !mayRead(by, task)) throw new ApiError(404, "There is no such task.");
-    return c.json(await taskDetails(store, task));
-  });
-
-  // All that follows is for people and for the command line.
   api.use(async (c, next) => {
     const { role } = principalOf(c);
     if (role === "agent") throw new ApiError(403, "Agents use the tools at /mcp: this is for the person.");
     await next();
   });
 
+  api.get("/tasks/:id", async (c) => {
+    const by = principalOf(c);
+    const task = await store.findTask(c.req.param("id"));
+    if (task === undefined || !sees(by, task.projectId)) throw new ApiError(404, "There is no such task.");
+    return c.json(await taskDetails(store, task));
+  });
   api.get("/status", async (c) => c.json(await hubStatus(parts, principalOf(c))));
   api.get("/next", async (c) =>
     c.json(await whatsNext.handle({}, toolContext(parts, principalOf(c), c.req.raw.signal))),
@@ -425,11 +423,6 @@ function admin(c: Context<ApiEnv>): Principal {
 /** What has no project is nobody's secret, but only those who see all projects are shown it. */
 function sees(by: Principal, projectId: number | null): boolean {
   return by.projectId === null || by.projectId === projectId;
-}
-
-function mayRead(by: Principal, task: Task): boolean {
-  if (by.role === "agent") return by.sessionId !== null && task.sessionId === by.sessionId;
-  return sees(by, task.projectId);
 }
 
 async function bodyOf<Schema extends z.ZodType>(c: Context<ApiEnv>, schema: Schema): Promise<z.output<Schema>> {

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { spawn, type ChildProcess } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import type { Home } from "../../hub/base/home.ts";
@@ -102,5 +103,40 @@ test("a port that is taken is told in one line", async () => {
     } finally {
       await new Promise((resolve) => server.close(resolve));
     }
+  });
+});
+
+test("law 10: STOP ends the agents of a hub that lives, holds across its restart, and release starts work again", async () => {
+  await withHome(async ({ home, cto }) => {
+    const marker = join(home.root, "children");
+    const agent = { cli: "command", command: "/bin/sh", args: ["-c", `setsid sleep 600 & echo $! >>${marker}; wait`] };
+    await writeFile(home.config, JSON.stringify({ agents: { worker: agent } }));
+    const children = () => (existsSync(marker) ? readFileSync(marker, "utf8").trim().split("\n").length : 0);
+    const working = (count: number) => until(`session ${count} works`, () => children() === count, 30_000);
+    const living = async () =>
+      (JSON.parse((await cto("status", "--json")).out) as { sessions: { state: string }[] }).sessions.length;
+    let running = up(home);
+    await within(running, async () => {
+      await ready(running);
+      const added = await cto("add", "Sleep", "-p", "P", "--new-project", "--machine", "native");
+      assert.equal(added.code, 0, added.err);
+      await working(1);
+      const startedAt = performance.now();
+      assert.match((await cto("stop", "--why", "trial")).out, /Ended: s-/);
+      await until("no session is left", async () => (await living()) === 0);
+      assert.ok(performance.now() - startedAt < 10_000);
+      running.child.kill("SIGTERM");
+      assert.equal(await running.ended, 0);
+    });
+    running = up(home);
+    await within(running, async () => {
+      await ready(running);
+      assert.match((await cto("status")).out, /STOP is set by cto stop .*\(trial\)/);
+      const { tasks } = JSON.parse((await cto("status", "--json")).out) as { tasks: { state: string; why: string }[] };
+      assert.deepEqual([tasks.length, tasks[0]?.state, await living(), children()], [1, "queued", 0, 1]);
+      assert.equal((await cto("release")).code, 0);
+      await working(2);
+      assert.equal((await cto("stop")).code, 0);
+    });
   });
 });
