@@ -13,20 +13,22 @@ export interface Retention {
   keepRuns: number;
 }
 
+type Kept = Pick<Parts, "store" | "clock" | "log" | "machines" | "workspaces">;
+
 const PAGE = 200;
 /** Tasks that finished longer ago than this were swept before, unless the hub was off for long. */
 const LOOK_BACK_MS = 30 * DAY;
 const FINISHED = ["done", "landed", "cancelled", "discarded"] as const;
 
 /** Removes workspaces and run folders by age and number, so that the disk stays bounded. Whatever is in use stays. */
-export async function sweep(parts: Parts, retention: Retention): Promise<void> {
+export async function sweep(parts: Kept, retention: Retention): Promise<void> {
   const workspaces = await sweepWorkspaces(parts, retention);
   let runs = 0;
   for (const machine of parts.machines.values()) runs += await sweepRuns(parts, machine, retention);
   if (workspaces + runs > 0) parts.log.info({ workspaces, runs }, "removed what is no longer kept");
 }
 
-async function sweepWorkspaces(parts: Parts, { keepWorkspacesMs }: Retention): Promise<number> {
+async function sweepWorkspaces(parts: Kept, { keepWorkspacesMs }: Retention): Promise<number> {
   const now = parts.clock.now();
   let removed = 0;
   let beforeId: number | undefined;
@@ -52,7 +54,7 @@ function isOver(task: Task, now: number, keepMs: number): boolean {
   return task.workspace !== null && task.completedAt !== null && now - task.completedAt > keepMs;
 }
 
-async function discard(parts: Parts, task: Task): Promise<boolean> {
+async function discard(parts: Kept, task: Task): Promise<boolean> {
   const project = await parts.store.project(task.projectId);
   if (project === undefined) return false;
   try {
@@ -64,7 +66,7 @@ async function discard(parts: Parts, task: Task): Promise<boolean> {
   }
 }
 
-async function sweepRuns(parts: Parts, machine: Machine, { keepRunsMs, keepRuns }: Retention): Promise<number> {
+async function sweepRuns(parts: Kept, machine: Machine, { keepRunsMs, keepRuns }: Retention): Promise<number> {
   const ended = (await Promise.all((await machine.list()).map(async (id) => ({ id, at: await endedAt(parts, id) }))))
     .filter((run): run is { id: string; at: number } => run.at !== undefined)
     .toSorted((a, b) => b.at - a.at);
@@ -80,7 +82,7 @@ async function sweepRuns(parts: Parts, machine: Machine, { keepRunsMs, keepRuns 
 }
 
 /** When the session, or the task of the check, was over; undefined while it is not. Unknown runs are as old as can be. */
-async function endedAt(parts: Parts, id: string): Promise<number | undefined> {
+async function endedAt(parts: Kept, id: string): Promise<number | undefined> {
   const check = /^c-t(\d+)-f(\d+)-/.exec(id);
   if (check === null) {
     const session = await parts.store.session(id);

@@ -30,6 +30,8 @@ export interface SmallHub {
   url: string;
   /** As a clean stop: sessions keep running. */
   stop(): Promise<void>;
+  /** As if it were killed, for a supervisor whose calls do not return any more. */
+  abandon(): Promise<void>;
 }
 
 export interface SmallHubOptions {
@@ -41,6 +43,7 @@ export interface SmallHubOptions {
   log?: Log;
   machines?: (machine: Machine) => Map<string, Machine>;
   workspaces?: (workspaces: Workspaces) => Workspaces;
+  /** The store as the supervisor sees it; agents always reach the real one. */
   store?: (store: Store) => Store;
 }
 
@@ -55,7 +58,8 @@ export function scriptedConfig(argument = "", maxSessions = 2): Config {
   return {
     ...config,
     agents: { worker: { ...worker, env: {}, model: "", enabled: true, max_sessions: maxSessions } },
-    scheduler: { ...config.scheduler, check_interval: 1 },
+    // Far apart, so that what happens in a test is noticed by itself and not by looking again.
+    scheduler: { ...config.scheduler, check_interval: 60 },
   };
 }
 
@@ -64,8 +68,7 @@ export async function startSmallHub(root: string, options: SmallHubOptions = {})
   const { clock = systemClock, log = silentLog } = options;
   const home = homeAt(root);
   for (const folder of [home.root, home.run, home.runs, home.artefacts]) await mkdir(folder, { recursive: true });
-  const opened = openSqliteStore({ path: home.database });
-  const store = options.store?.(opened) ?? opened;
+  const store = openSqliteStore({ path: home.database });
   const base = scriptedConfig(options.agent);
   const config = {
     ...base,
@@ -88,7 +91,7 @@ export async function startSmallHub(root: string, options: SmallHubOptions = {})
   const machine = createNativeMachine(home);
   const workspaces = createWorkspaces(home, { staleLockMs: 300 });
   const supervisor = createSupervisor({
-    store,
+    store: options.store?.(store) ?? store,
     clock,
     log,
     home,
@@ -112,6 +115,10 @@ export async function startSmallHub(root: string, options: SmallHubOptions = {})
       await http.stop();
       await supervisor.stop();
       await running;
+      store.close();
+    },
+    async abandon() {
+      await http.stop();
       store.close();
     },
   };

@@ -7,6 +7,7 @@ import { HOUR, MINUTE } from "../../hub/base/clock.ts";
 import { SHEET } from "../../hub/base/session.ts";
 import { releaseStop, setStop } from "../../hub/base/stop-file.ts";
 import { pidsWith } from "../machines/native-home.ts";
+import { scriptedConfig } from "../helpers/small-hub.ts";
 import { until } from "../helpers/until.ts";
 import { movableClock, withWorld, type World } from "./world.ts";
 
@@ -181,7 +182,9 @@ test("law 7: restart-proof: live sessions keep running and are adopted again; th
   await withWorld({}, async (world) => {
     const id = await world.task(await world.project("kept", { check: "sleep 1" }), "do:write-and-sleep");
     const session = await holder(world, id);
+    const began = performance.now();
     const hub = await world.restart({});
+    assert.ok(performance.now() - began < 5_000, "a clean stop does not wait for sessions");
     await until("the new hub has looked", async () => hub.store.lastSeq());
     const kept = await hub.store.session(session.id);
     assert.equal(kept?.state, "running");
@@ -336,4 +339,17 @@ test("agents see their own variables and none of the hub's", async () => {
   } finally {
     delete process.env["HUB_SECRET_FOR_TEST"];
   }
+});
+
+test("a session takes its next task by itself and is given a workspace for it", async () => {
+  await withWorld({ agents: scriptedConfig("", 1).agents }, async (world) => {
+    const project = await world.project("twice");
+    const [one, two] = [await world.task(project, "First"), await world.task(project, "Second")];
+    await world.reaches(one, "done");
+    const task = await world.reaches(two, "done");
+    assert.equal(task.workspace, join(world.hub.home.workspaces, "twice", `T${two}`));
+    const [session, ...others] = await world.store.recentSessions(10);
+    assert.deepEqual(others, []);
+    assert.equal(session?.tasksDone, 2);
+  });
 });

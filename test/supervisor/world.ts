@@ -28,6 +28,8 @@ export interface World {
   reaches(taskId: number, state: Task["state"], ms?: number): Promise<Task>;
   /** Stops the hub cleanly and starts a new one over the same home. */
   restart(options?: SmallHubOptions): Promise<SmallHub>;
+  /** Starts a hub after the last one was stopped. */
+  begin(): Promise<void>;
   git(folder: string, ...args: string[]): Promise<string>;
   /** git in a project's mirror. */
   mirror(slug: string, ...args: string[]): Promise<string>;
@@ -78,6 +80,9 @@ export async function withWorld(options: SmallHubOptions, tell: (world: World) =
     async restart(changed = options) {
       await hub.stop();
       return (hub = await startSmallHub(home, changed));
+    },
+    async begin() {
+      hub = await startSmallHub(home, options);
     },
     git,
     mirror: (slug, ...args) => git(join(home, "mirrors", `${slug}.git`), ...args),
