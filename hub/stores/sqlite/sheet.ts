@@ -1,5 +1,5 @@
 import { SHEET } from "../../base/session.ts";
-import { isHeld } from "../../base/task.ts";
+import { nextState } from "../../base/task.ts";
 import * as schema from "../schema.ts";
 import type { AgreedRow, Cells, SheetChanges } from "../store.ts";
 import type { Core } from "./core.ts";
@@ -84,12 +84,17 @@ export function createSheetRecords(core: Core, rows: Rows, projects: Projects, t
     }
     for (const { id, changes: fields } of changes.changeTasks) tasks.change(SHEET, id, fields, now);
     for (const id of changes.archiveProjects) projects.change(SHEET, id, { hold: "archived" }, now);
+    // Between the sync's read and now a task may have moved on: what is not possible any more is
+    // left out, and the row says why at the next look. The rest of the sheet must not wait for it.
     for (const id of changes.cancelTasks) {
-      // Between the sync's read and now it may have been claimed: then the row comes back instead.
-      if (!isHeld(rows.needTask(id).state)) tasks.cancel(SHEET, id, "removed from the sheet", now);
+      if (nextState(rows.needTask(id).state, "cancel") !== undefined)
+        tasks.cancel(SHEET, id, "removed from the sheet", now);
     }
-    for (const id of changes.reopenTasks)
-      if (!isHeld(rows.needTask(id).state)) tasks.reopen(SHEET, id, "set to Queued in the sheet", now);
+    for (const id of changes.reopenTasks) {
+      const { state } = rows.needTask(id);
+      if (nextState(state, "wake") !== undefined || nextState(state, "reopen") !== undefined)
+        tasks.reopen(SHEET, id, "set to Queued in the sheet", now);
+    }
     for (const row of changes.agreed) keep(row);
     for (const { tab, id } of changes.forget) sql.forget.run(tab, id);
     sql.setRev.run(changes.rev);
