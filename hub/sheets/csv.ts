@@ -63,6 +63,7 @@ export function createCsvSheet(folder: string, options: CsvSheetOptions = {}): S
   const asides = new Map<string, Aside>();
   const earlier = new Map<string, Earlier>();
   const inFlight = new Set<string>();
+  let unsettled = false;
   let version = "";
   const pathOf = (tab: TabName) => join(folder, `${tab}.csv`);
 
@@ -113,6 +114,7 @@ export function createCsvSheet(folder: string, options: CsvSheetOptions = {}): S
   /** Looks after what replacing left: ends what a crash interrupted, finds what was written into an old file. */
   function sweep(notes: string[]): void {
     earlier.clear();
+    unsettled = false;
     const found = listFolder(folder).flatMap((name) => {
       const replacement = replacementOf(name);
       const tab = TAB_NAMES.find((each) => `${each}.csv` === replacement?.of);
@@ -123,15 +125,19 @@ export function createCsvSheet(folder: string, options: CsvSheetOptions = {}): S
       .filter(({ kind }) => kind === "old")
       .map((each) => ({ ...each, signature: signatureOf(each.path) }))
       .toSorted((a, b) => Number(timeIn(b.signature) - timeIn(a.signature)));
-    for (const { path, tab, signature } of old) {
+    for (const { path, tab, signature, expected } of old) {
       const known = asides.get(path);
       // A crash between moving the old file aside and linking the new one in: the newest goes back.
       if (known === undefined && signatureOf(pathOf(tab)) === MISSING && putBack(path, pathOf(tab))) continue;
-      lookAtAside(path, tab, signature, known, notes);
+      lookAtAside({ path, tab, signature, expected: known?.expected ?? expected }, known, notes);
     }
   }
 
-  function lookAtAside(path: string, tab: TabName, signature: string, known: Aside | undefined, notes: string[]): void {
+  function lookAtAside(
+    { path, tab, signature, expected }: { path: string; tab: TabName; signature: string; expected: string },
+    known: Aside | undefined,
+    notes: string[],
+  ): void {
     if (known?.signature === signature) {
       if (clock.monotonic() - known.since < asideMs) return;
       asides.delete(path);
@@ -139,12 +145,15 @@ export function createCsvSheet(folder: string, options: CsvSheetOptions = {}): S
       rmSync(path, { force: true });
       return;
     }
-    if (!isQuiet(path, signature)) return;
+    if (!isQuiet(path, signature)) {
+      unsettled = true;
+      return;
+    }
     const bytes = readFileSync(path);
     if (signatureOf(path) !== signature) return;
     const hash = sha256(bytes);
     const text = readCsv(tab, bytes);
-    if (hash === known?.expected || ("content" in text && text.content.header.length === 0)) {
+    if (hash.startsWith(expected) || ("content" in text && text.content.header.length === 0)) {
       asides.set(path, { expected: hash, since: clock.monotonic(), signature });
     } else if ("content" in text) {
       earlier.set(`${basename(path)} ${hash}`, { path, tab, hash, text });
@@ -207,6 +216,8 @@ export function createCsvSheet(folder: string, options: CsvSheetOptions = {}): S
       try {
         sweep(notes);
         await load();
+        // What was not left alone long enough before is now: it is older than what was just read.
+        if (unsettled) sweep(notes);
       } catch (error) {
         if (error instanceof ProviderError) throw error;
         throw new ProviderError(`The sheet's folder ${folder} cannot be read: ${messageOf(error)}`, { cause: error });

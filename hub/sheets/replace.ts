@@ -25,15 +25,17 @@ export function signatureOf(path: string): string {
 export const MISSING = "missing";
 
 /** The file that takes another's place for a moment, and the one that is about to. */
-const ASIDE = /^\.(.+)\.([\w-]+)\.old$/;
-const NEXT = /^\.(.+)\.([\w-]+)\.new$/;
+const REPLACEMENT = /^\.(.+)\.([0-9a-f]{16}|none)-[\w-]+\.(old|new)$/;
 
-/** What a file in the folder is, by its name: an aside or a next one, and of which file. */
-export function replacementOf(name: string): { kind: "old" | "new"; of: string } | undefined {
-  const old = ASIDE.exec(name)?.[1];
-  if (old !== undefined) return { kind: "old", of: old };
-  const next = NEXT.exec(name)?.[1];
-  return next === undefined ? undefined : { kind: "new", of: next };
+/**
+ * What a file in the folder is, by its name: an aside or a next one, of which file, and with what
+ * the SHA-256 of the replaced content begins.
+ */
+export function replacementOf(name: string): { kind: "old" | "new"; of: string; expected: string } | undefined {
+  const [, of, expected, kind] = REPLACEMENT.exec(name) ?? [];
+  return of === undefined || expected === undefined
+    ? undefined
+    : { kind: kind === "old" ? "old" : "new", of, expected };
 }
 
 export type Replaced =
@@ -68,7 +70,8 @@ export async function replaceFile(
   content: Buffer,
   { id = randomId, step = () => undefined, inFlight = new Set() }: ReplaceOptions = {},
 ): Promise<Replaced> {
-  const suffix = id(6).replace(/[^\w-]/g, "");
+  // The name says what was replaced, so that a restart can tell whether anything was typed into it since.
+  const suffix = `${expected?.slice(0, 16) ?? "none"}-${id(6).replace(/[^\w-]/g, "")}`;
   const next = join(dirname(path), `.${basename(path)}.${suffix}.new`);
   const aside = join(dirname(path), `.${basename(path)}.${suffix}.old`);
   const old = lstatSync(path, { throwIfNoEntry: false });

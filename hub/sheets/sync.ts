@@ -10,7 +10,7 @@ import { readControl } from "./control.ts";
 import { viewHub, type HubView, type ViewedStore } from "./hub-view.ts";
 import { mergeSheet, type MergeInput, type MergeResult } from "./merge.ts";
 import { agentEdits, agentRows, logEdits, logRows, type AgentInfo } from "./reports.ts";
-import type { Sheet, SheetReading, TabContent, TabEdits, TabName } from "./sheet.ts";
+import { TAB_NAMES, type Sheet, type SheetReading, type TabContent, type TabEdits, type TabName } from "./sheet.ts";
 import { historiesOf, rowKey, type Histories, type RowTab } from "./snapshots.ts";
 import { formatTime } from "./zone.ts";
 
@@ -108,6 +108,7 @@ export function createSheetSync(options: SheetSyncOptions): SheetSync {
       await sheet.settle([id]);
     }
     const tabs = usableTabs(reading, problems);
+    const unread = Object.keys(tabs).length < TAB_NAMES.length ? (problems[0] ?? "") : "";
     // Before anything else, and although the rest may fail.
     if (tabs.Control !== undefined) await obey(tabs.Control);
     const rowTabs: MergeInput["tabs"] = {};
@@ -119,7 +120,7 @@ export function createSheetSync(options: SheetSyncOptions): SheetSync {
     if (question !== "") problems.push(question);
     else answer = undefined;
     rememberMissing(result.missing);
-    const outcome = await writeOut(reading, tabs, result, view);
+    const outcome = await writeOut(reading, tabs, result, view, unread);
     await tell(problems);
     return outcome;
   }
@@ -188,6 +189,7 @@ export function createSheetSync(options: SheetSyncOptions): SheetSync {
     tabs: Partial<Record<TabName, TabContent>>,
     result: MergeResult,
     view: HubView,
+    unread: string,
   ): Promise<boolean> {
     const held = new Map(reading.held.map(({ tab, why }) => [tab, why]));
     const wanted = [...result.edits, ...reportEdits(tabs, view)];
@@ -195,7 +197,7 @@ export function createSheetSync(options: SheetSyncOptions): SheetSync {
     const postponed = [...new Set(wanted.flatMap(({ tab }) => held.get(tab) ?? []))];
     const planned = result.planned.filter(({ tab }) => !held.has(tab));
     if (planned.length > 0 || seen.length > 0) await keepSnapshots(planned);
-    let words = postponed.length > 0 ? `postponed: ${postponed.join(", ")}` : "";
+    let words = postponed.length > 0 ? `postponed: ${postponed.join(", ")}` : unread;
     let done = true;
     if (edits.length > 0) {
       const written = await sheet.write(reading.version, edits);

@@ -1,0 +1,36 @@
+import { createCsvSheet } from "../../hub/sheets/csv.ts";
+import { viewHub } from "../../hub/sheets/hub-view.ts";
+import { mergeSheet } from "../../hub/sheets/merge.ts";
+import { historiesOf } from "../../hub/sheets/snapshots.ts";
+import type { World } from "./world.ts";
+
+/** Median times, in milliseconds, of reading the sheet from disk and of merging it when nothing changed. */
+export async function measureMerge(world: World): Promise<{ readMs: number; mergeMs: number; edits: number }> {
+  const read: number[] = [];
+  const merge: number[] = [];
+  let edits = 0;
+  const view = await viewHub(world.store, "UTC");
+  const histories = historiesOf(await world.store.agreedRows());
+  const rev = await world.store.sheetRev();
+  for (let n = 0; n < 5; n++) {
+    const start = performance.now();
+    const { tabs } = await createCsvSheet(world.folder, { quietMs: 0 }).read();
+    const middle = performance.now();
+    const { Projects: projects, "Task Queue": queue } = tabs;
+    const result = mergeSheet({
+      tabs: { ...(projects && { Projects: projects }), ...(queue && { "Task Queue": queue }) },
+      histories,
+      projects: view.projects,
+      tasks: view.tasks,
+      rev,
+      zone: "UTC",
+      missingLong: () => true,
+      answer: undefined,
+    });
+    read.push(middle - start);
+    merge.push(performance.now() - middle);
+    edits += result.edits.length;
+  }
+  const median = (times: number[]) => times.toSorted((a, b) => a - b)[2] ?? 0;
+  return { readMs: median(read), mergeMs: median(merge), edits };
+}
