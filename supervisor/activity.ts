@@ -5,11 +5,14 @@ import type { RunObservation } from "./machines/machine.ts";
 /** Output is noted as a sign of life in the store no more often than this. */
 const NOTE_EVERY_MS = 30 * SECOND;
 
+/** What a session is at: its task, the wait for its task's check, or nothing. */
+export type Phase = "working" | "checking" | "idle";
+
 interface Watch {
   taskId: number | null;
-  workingSince: number;
+  phase: Phase;
+  phaseSince: number;
   aliveAt: number;
-  idleSince: number;
   lastSeenAt: number;
   outputBytes: number;
   /** Output has come that the store was not told of yet. */
@@ -32,7 +35,7 @@ export interface Spans {
  */
 export interface Activity {
   /** Takes in what is known now. `grew` says that output since the last note should be noted as life. */
-  look(session: Session, working: boolean, run: RunObservation): Spans & { grew: boolean };
+  look(session: Session, phase: Phase, run: RunObservation): Spans & { grew: boolean };
   /** Forgets all sessions but these. */
   keep(sessionIds: ReadonlySet<string>): void;
 }
@@ -41,14 +44,14 @@ export interface Activity {
 export function createActivity(monotonic: () => number): Activity {
   const watches = new Map<string, Watch>();
 
-  function watchOf(session: Session, bytes: number, now: number): Watch {
+  function watchOf(session: Session, phase: Phase, bytes: number, now: number): Watch {
     const known = watches.get(session.id);
     if (known !== undefined) return known;
     const watch: Watch = {
       taskId: session.taskId,
-      workingSince: now,
+      phase,
+      phaseSince: now,
       aliveAt: now,
-      idleSince: now,
       lastSeenAt: session.lastSeenAt,
       outputBytes: bytes,
       unnoted: false,
@@ -60,27 +63,25 @@ export function createActivity(monotonic: () => number): Activity {
   }
 
   return {
-    look(session, working, run) {
+    look(session, phase, run) {
       const now = monotonic();
       const bytes = run.state === "missing" ? 0 : run.outputBytes;
-      const watch = watchOf(session, bytes, now);
-      if (!working || watch.taskId !== session.taskId) watch.workingSince = now;
-      if (session.taskId !== null) watch.idleSince = now;
-      // A session that waits for its check is silent because it was told to stop there.
-      const waits = session.taskId !== null && !working;
+      const watch = watchOf(session, phase, bytes, now);
+      if (watch.phase !== phase || watch.taskId !== session.taskId) watch.phaseSince = now;
       const called = session.lastSeenAt !== watch.lastSeenAt && !watch.justNoted;
-      if (waits || called || bytes > watch.outputBytes) watch.aliveAt = now;
+      // A session that waits for its check is silent because it was told to stop there.
+      if (phase === "checking" || called || bytes > watch.outputBytes) watch.aliveAt = now;
       watch.unnoted ||= bytes > watch.outputBytes;
       const grew = watch.unnoted && now - watch.notedAt >= NOTE_EVERY_MS;
       if (grew) [watch.unnoted, watch.notedAt] = [false, now];
       watch.justNoted = grew;
-      watch.outputBytes = bytes;
-      watch.taskId = session.taskId;
-      watch.lastSeenAt = session.lastSeenAt;
+      [watch.outputBytes, watch.phase] = [bytes, phase];
+      [watch.taskId, watch.lastSeenAt] = [session.taskId, session.lastSeenAt];
+      const lasted = now - watch.phaseSince;
       return {
-        workedMs: working ? now - watch.workingSince : 0,
+        workedMs: phase === "working" ? lasted : 0,
         silentMs: now - watch.aliveAt,
-        idleMs: session.taskId === null ? now - watch.idleSince : 0,
+        idleMs: phase === "idle" ? lasted : 0,
         grew,
       };
     },

@@ -2,8 +2,8 @@ import { MINUTE } from "../hub/base/clock.ts";
 import { messageOf } from "../hub/base/errors.ts";
 import type { Project } from "../hub/base/project.ts";
 import type { Session } from "../hub/base/session.ts";
-import { isHeld, type Task } from "../hub/base/task.ts";
-import type { Activity } from "./activity.ts";
+import type { Task } from "../hub/base/task.ts";
+import type { Activity, Phase } from "./activity.ts";
 import type { Crashes } from "./crashes.ts";
 import type { RunObservation } from "./machines/machine.ts";
 import type { Parts } from "./parts.ts";
@@ -45,7 +45,7 @@ export async function observe(parts: Parts, looking: Looking): Promise<Observed>
     store.liveSessions(),
     store.tasks({ states: ["running", "checking", "in_review"] }),
     store.tasks({ states: ["queued"], order: "queue", limit: EXPLAINED }),
-    store.projects(),
+    store.projects({ archived: true }),
     store.readyHeads(agents, HEADS_FOR_EACH_AGENT),
     healthOf(parts),
   ]);
@@ -122,18 +122,24 @@ async function knownSession(
 ): Promise<KnownSession> {
   const task = session.taskId === null ? undefined : tasks.get(session.taskId);
   const run = await runOf(parts, session);
-  const { grew, ...spans } = looking.activity.look(session, task?.state === "running", run);
+  const phase = phaseOf(session, task);
+  const { grew, ...spans } = looking.activity.look(session, phase, run);
   if (grew) await parts.store.sessionSeen(session.id, parts.clock.now());
   return {
     ...spans,
     id: session.id,
     agent: session.agent,
     kind: session.kind,
-    // A task that was taken back from it, or ended, is none.
-    taskId: task !== undefined && isHeld(task.state) && task.sessionId === session.id ? task.id : null,
+    taskId: phase === "idle" ? null : session.taskId,
     projectId: session.projectId,
     run: looking.busySessions(session.id) ? "preparing" : run.state === "running" ? "running" : "ended",
   };
+}
+
+/** A task that was taken back from it, that is over, or that waits for a reviewer, is none: the session may go. */
+function phaseOf(session: Session, task: Task | undefined): Phase {
+  if (task?.sessionId !== session.id) return "idle";
+  return task.state === "running" ? "working" : task.state === "checking" ? "checking" : "idle";
 }
 
 async function runOf({ machines, log }: Parts, session: Session): Promise<RunObservation> {

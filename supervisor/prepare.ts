@@ -32,6 +32,7 @@ export async function prepare(parts: Parts, project: Project, task: Task, signal
   const { workspaces, store } = parts;
   const refreshed = await workspaces.refresh(project);
   if (!refreshed.ok) return { ok: false, block: "project", why: refreshed.why };
+  if (refreshed.note !== undefined) parts.log.warn({ project: project.id, note: refreshed.note }, "repository");
   unlessHalted(signal);
   const place = await placeOf(parts, project);
   const latest = await store.latestContinuation(project.id);

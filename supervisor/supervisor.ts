@@ -4,7 +4,7 @@ import { messageOf } from "../hub/base/errors.ts";
 import type { HubEvent } from "../hub/base/event.ts";
 import { newSessionId } from "../hub/base/ids.ts";
 import type { Service } from "../hub/base/service.ts";
-import type { Session } from "../hub/base/session.ts";
+import { SUPERVISOR, type Session } from "../hub/base/session.ts";
 import { readStop, type Stop } from "../hub/base/stop-file.ts";
 import { createActivity } from "./activity.ts";
 import { createCrashes } from "./crashes.ts";
@@ -30,6 +30,7 @@ export interface Supervisor extends Service {
 const PULSE_MS = 250;
 /** Looks come no closer together than this, however many events there are. */
 const SPACING_MS = 20;
+const STOP_AGAIN_MS = 3 * SECOND;
 const DRAIN_MS = 8 * SECOND;
 const SWEEP_EVERY_MS = HOUR;
 const REPOSITORY_RETRY_MS = 5 * MINUTE;
@@ -61,13 +62,14 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
   const { store, clock, log, home } = parts;
   const stopping = new AbortController();
   const alarm = createAlarm(clock);
-  const jobs = createJobs(log, alarm.ring);
+  const jobs = createJobs(log, clock, stopping.signal, alarm.ring);
   const activity = createActivity(clock.monotonic);
   const crashes = createCrashes(clock.monotonic);
   const tasks = createHeldTasks(parts, jobs);
   /** Aborts what is under way when STOP is set or the hub stops; made anew at a release. */
   let halt = haltedBy(stopping.signal);
   let stop: Stop | undefined;
+  let stopEnforced = -Infinity;
   let nextDue = 0;
   let swept = -Infinity;
   let repositoriesTried = -Infinity;
@@ -78,6 +80,9 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
 
   async function run(): Promise<void> {
     const unsubscribe = store.onEvents((events) => {
+      // The Repo cell may just have been corrected.
+      if (events.some(({ kind, principal }) => kind === "project_changed" && principal !== SUPERVISOR.name))
+        repositoriesTried = -Infinity;
       if (events.some(isLoud)) alarm.ring();
     });
     try {
@@ -150,9 +155,14 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       stop = now;
       halt.abort();
       log.warn({ by: now.by, why: now.why }, "STOP is set: ending everything");
+    }
+    if (now !== undefined) {
+      // More than once: what could not be ended the first time is tried again.
+      if (clock.monotonic() - stopEnforced < STOP_AGAIN_MS) return;
+      stopEnforced = clock.monotonic();
       jobs.start("stop", endEveryRun);
-    } else if (now === undefined && stop !== undefined) {
-      if (jobs.has("stop")) return;
+    } else if (stop !== undefined && !jobs.has("stop")) {
+      stopEnforced = -Infinity;
       stop = undefined;
       halt = haltedBy(stopping.signal);
       log.info("STOP was released");
@@ -193,9 +203,10 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     tasks.start(choice.taskId, async (tries) => {
       try {
         await launch(parts, choice, session, own.signal, tries);
+        if ((await store.session(session.id))?.state !== "running") return false;
         crashes.started(session.id);
         tasks.provided(choice.taskId, session.id);
-        return (await store.session(session.id))?.state === "running";
+        return true;
       } finally {
         launches.delete(session.id);
       }

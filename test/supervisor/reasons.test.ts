@@ -2,7 +2,13 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { reasons, type QueueView } from "../../supervisor/reasons.ts";
 
-const project = { name: "Antenna", hold: null, blockedWhy: null, lane: "repo:antenna", dependsOn: "" };
+const project: ReturnType<QueueView["projects"]["get"]> & object = {
+  name: "Antenna",
+  hold: null,
+  blockedWhy: null,
+  lane: "repo:antenna",
+  dependsOn: "",
+};
 const view = (changes: Partial<QueueView> = {}): QueueView => ({
   stop: undefined,
   queued: [{ id: 7, projectId: 1 }],
@@ -12,8 +18,7 @@ const view = (changes: Partial<QueueView> = {}): QueueView => ({
   plan: { start: [], notYet: [] },
   ...changes,
 });
-const of = (changes: Partial<typeof project> & { hold?: "planning" | null; blockedWhy?: string | null }) =>
-  new Map([[1, { ...project, ...changes }]]);
+const of = (changes: Partial<typeof project>) => new Map([[1, { ...project, ...changes }]]);
 
 const REASONS: [name: string, view: QueueView, why: string][] = [
   [

@@ -81,6 +81,21 @@ test("law 5: what could not be checked or reviewed is labelled so", async () => 
   });
 });
 
+test("a session whose task waits for a reviewer takes no place for long", async () => {
+  const clock = movableClock();
+  await withWorld({ clock }, async (world) => {
+    const id = await world.task(await world.project("waiting", { review: "required" }), "Anything");
+    const task = await world.reaches(id, "in_review");
+    const session = await until("its session is idle and ended", async () => {
+      clock.pass(3 * MINUTE);
+      const found = await world.store.session(task.sessionId ?? "");
+      return found?.state === "ended" ? found : undefined;
+    });
+    assert.match(session.outcome ?? "", /no task for 2 minutes/);
+    assert.equal((await world.store.task(id))?.state, "in_review");
+  });
+});
+
 test("findings of a session that has ended go to the next one, and its end was no failure", async () => {
   await withWorld({}, async (world) => {
     const id = await world.task(
