@@ -19,7 +19,10 @@ export function sheetContract(
   test(`${kind}: a sheet without anything has five empty tabs`, () =>
     withSheet(async ({ sheet }) => {
       const reading = await sheet.read();
-      assert.deepEqual(Object.values(reading.tabs), Array(5).fill({ header: [], rows: [] }));
+      assert.deepEqual(
+        Object.values(reading.tabs),
+        Array.from({ length: 5 }, () => ({ header: [], rows: [] })),
+      );
       assert.deepEqual([reading.held, reading.earlier, reading.notes], [[], [], []]);
     }));
 
