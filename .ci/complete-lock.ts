@@ -48,11 +48,10 @@ function platformOf(name: string): Pick<Entry, "os" | "cpu" | "libc"> | undefine
       name,
     );
   if (match?.[1] === undefined || match[2] === undefined) return undefined;
-  const libc =
-    match[3]?.startsWith("musl") === true
-      ? ["musl"]
-      : match[1] === "linux" && match[3] !== undefined
-        ? ["glibc"]
-        : undefined;
+  const libc = (match[3] ?? "").startsWith("musl")
+    ? ["musl"]
+    : match[1] === "linux" && match[3] !== undefined
+      ? ["glibc"]
+      : undefined;
   return { cpu: [match[2].replace("arm-eabi", "arm")], os: [match[1]], ...(libc !== undefined && { libc }) };
 }

@@ -125,6 +125,7 @@ async function callOnce<Answer>(name: string, args: object): Promise<Answer> {
     error?: { message: string };
   };
   if (answer.result?.isError === true) throw new Refused(JSON.stringify(answer.result.content));
-  if (answer.result?.structuredContent === undefined) throw new Error(answer.error?.message ?? `answered ${response.status}`);
+  if (answer.result?.structuredContent === undefined)
+    throw new Error(answer.error?.message ?? `answered ${response.status}`);
   return answer.result.structuredContent;
 }

@@ -86,7 +86,8 @@ test(`law 7: restart-proof: ${SESSION_KILLS} killed sessions and ${HUB_KILLS} ki
   const random = mulberry(seed);
   const deadline = Date.now() + 600_000;
   // Kills are spread over the work: each comes at its share of finished tasks, at a random moment after it.
-  while (Number(open.get()) > 0 || killed < SESSION_KILLS || hubKills < HUB_KILLS) {
+  const unfinished = () => Number(open.get()) > 0 || killed < SESSION_KILLS || hubKills < HUB_KILLS;
+  while (unfinished()) {
     assert.ok(
       Date.now() < deadline,
       `not finished in time: ${String(open.get())} open, ${killed} sessions and ${hubKills} hubs killed`,

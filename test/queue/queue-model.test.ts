@@ -226,7 +226,10 @@ async function step(store: Store, model: Model, command: Command): Promise<void>
     case "claim": {
       const session = at(model.sessions, a);
       if (session === undefined) return;
-      if (session.ended) return void (await assert.rejects(store.claim(session.id, model.now), StaleHolderError));
+      if (session.ended) {
+        await assert.rejects(store.claim(session.id, model.now), StaleHolderError);
+        return;
+      }
       const mine = held.find((task) => task.session === session.id);
       const answer = await store.claim(session.id, model.now);
       if (mine !== undefined) {
@@ -350,8 +353,10 @@ async function step(store: Store, model: Model, command: Command): Promise<void>
       const task = at(model.tasks, a);
       if (task === undefined) return;
       const call = store.cancelTask(SHEET, task.id, "not wanted", model.now);
-      if (!["queued", "waiting", "blocked", "failed", "cancelled"].includes(task.state))
-        return void (await assert.rejects(call, UserInputError));
+      if (!["queued", "waiting", "blocked", "failed", "cancelled"].includes(task.state)) {
+        await assert.rejects(call, UserInputError);
+        return;
+      }
       await call;
       if (task.reservedFor !== null && model.holders.get(model.lane(task)) === task.reservedFor)
         model.holders.delete(model.lane(task));
@@ -362,8 +367,10 @@ async function step(store: Store, model: Model, command: Command): Promise<void>
       const task = at(model.tasks, a);
       if (task === undefined) return;
       const call = store.reopenTask(SHEET, task.id, "again", model.now);
-      if (!["done", "failed", "cancelled", "blocked", "waiting"].includes(task.state))
-        return void (await assert.rejects(call, UserInputError));
+      if (!["done", "failed", "cancelled", "blocked", "waiting"].includes(task.state)) {
+        await assert.rejects(call, UserInputError);
+        return;
+      }
       await call;
       Object.assign(task, { state: "queued", session: null, front: true, failures: 0, rounds: 0, waitsUntil: null });
       model.settle();
@@ -429,7 +436,7 @@ async function step(store: Store, model: Model, command: Command): Promise<void>
         model.tasks.filter((one) => one.reservedFor !== null),
         a,
       );
-      if (task?.reservedFor == null) return;
+      if (task === undefined || task.reservedFor === null) return;
       await store.unreserve(task.reservedFor, "not now", model.now);
       if (model.holders.get(model.lane(task)) === task.reservedFor) model.holders.delete(model.lane(task));
       task.reservedFor = null;

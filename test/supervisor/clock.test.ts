@@ -24,13 +24,25 @@ for (const [words, jump] of [
       await world.reaches(next, "done");
       world.hub.supervisor.wake();
       const after = await world.store.task(held);
-      assert.deepEqual([after?.state, after?.fence, after?.sessionId, after?.failures], ["running", before.fence, before.sessionId, 0]);
+      assert.deepEqual(
+        [after?.state, after?.fence, after?.sessionId, after?.failures],
+        ["running", before.fence, before.sessionId, 0],
+      );
       // Its session can still call, and finishes.
-      await world.store.say({ role: "human", name: "test", sessionId: null, projectId: null }, held, "go on", clock.now());
+      await world.store.say(
+        { role: "human", name: "test", sessionId: null, projectId: null },
+        held,
+        "go on",
+        clock.now(),
+      );
       const done = await world.reaches(held, "done");
       assert.equal(done.fence, before.fence);
       assert.equal((await world.kinds(held)).filter((kind) => kind === "task_claimed").length, 1);
-      await until("one session did it", async () => (await world.store.recentSessions(10)).filter((session) => session.projectId === project).length === 1);
+      await until(
+        "one session did it",
+        async () =>
+          (await world.store.recentSessions(10)).filter((session) => session.projectId === project).length === 1,
+      );
     });
   });
 }
