@@ -27,8 +27,6 @@ export const PROJECT_WORDS: readonly ProjectStatus[] = [
   "Done",
 ];
 
-export const AGENT_WORDS = ["Active", "Idle", "Waiting", "Off"] as const;
-
 export const readTaskStatus = readWord([...new Set(Object.values(TASK_WORDS))], "", {
   "in progress": "Running",
   active: "Running",
