@@ -39,16 +39,14 @@ export interface HttpOptions {
 }
 
 export interface Http {
-  /** The app itself, for tests that need no socket. Host and Origin are checked here too. */
-  app: Hono<HubEnv>;
-  /** Aborts when the hub stops: whoever holds a stream open ends it then. */
-  draining: AbortSignal;
   /** Listens; port 0 takes a free one. Rejects with `ConfigurationError` when the port is taken. */
   listen(port: number, host?: string): Promise<{ port: number; url: string }>;
   /** Takes no more requests, lets those under way finish, closes streams. Takes less than 10 s. */
   stop(): Promise<void>;
 }
 
+/** Streams of agents and pages included. */
+const MAX_CONNECTIONS = 4_096;
 const MAX_BODY_BYTES = 256 * 1024;
 /** JSON-RPC messages in one request. */
 const MAX_BATCH = 50;
@@ -112,10 +110,9 @@ export function createHttp(options: HttpOptions): Http {
   });
 
   return {
-    app,
-    draining: draining.signal,
     async listen(port, host = "127.0.0.1") {
       server = await listening(app, port, host);
+      server.on("error", (error) => log.error({ error: error.message }, "the web server"));
       const address = server.address();
       const taken = typeof address === "object" && address !== null ? address.port : port;
       addresses = addressesOf(options.allowedHosts ?? [], taken);
@@ -134,8 +131,14 @@ export function createHttp(options: HttpOptions): Http {
 
 function listening(app: Hono<HubEnv>, port: number, host: string): Promise<Server> {
   // Times in which a request must have arrived, against callers that send a byte a minute.
-  const serverOptions = { headersTimeout: 10 * SECOND, requestTimeout: 30 * SECOND, keepAliveTimeout: 60 * SECOND };
+  const serverOptions = {
+    headersTimeout: 10 * SECOND,
+    requestTimeout: 30 * SECOND,
+    connectionsCheckingInterval: 5 * SECOND,
+    keepAliveTimeout: 60 * SECOND,
+  };
   const server = createAdaptorServer({ fetch: app.fetch, serverOptions, overrideGlobalObjects: false }) as Server;
+  server.maxConnections = MAX_CONNECTIONS;
   return new Promise((resolve, reject) => {
     server.once("error", (error: NodeJS.ErrnoException) => {
       reject(

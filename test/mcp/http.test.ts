@@ -7,7 +7,7 @@ import { Hono } from "hono";
 import { ConfigurationError } from "../../hub/base/errors.ts";
 import type { Principal } from "../../hub/base/session.ts";
 import { createHttp } from "../../hub/http.ts";
-import { withMcpHub, type McpHub } from "../helpers/mcp-hub.ts";
+import { PERSON, withMcpHub, type McpHub } from "../helpers/mcp-hub.ts";
 import { until } from "../helpers/until.ts";
 
 interface Raw {
@@ -345,6 +345,66 @@ test("an error of ours in the API is told by a reference only", async () => {
     },
     { http: { api } },
   );
+});
+
+for (const era of ["2026-07-28", "2025-11-25"]) {
+  test(`a caller that goes away while it waits is given nothing any more (${era})`, async () => {
+    await withMcpHub(async (hub) => {
+      const project = await hub.project("Antenna");
+      const { token } = await hub.session(project);
+      const gone = new AbortController();
+      const meta = {
+        "io.modelcontextprotocol/protocolVersion": era,
+        "io.modelcontextprotocol/clientInfo": { name: "t", version: "1" },
+        "io.modelcontextprotocol/clientCapabilities": {},
+      };
+      const modern = era === "2026-07-28";
+      const params = { name: "claim_next_task", arguments: { wait_s: 45 }, ...(modern && { _meta: meta }) };
+      const headers = {
+        ...JSON_HEADERS,
+        authorization: `Bearer ${token}`,
+        "mcp-protocol-version": era,
+        ...(modern && { "mcp-method": "tools/call", "mcp-name": "claim_next_task" }),
+      };
+      const body = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/call", params });
+      let waiting = 0;
+      const { claim } = hub.store;
+      hub.store.claim = (...args) => {
+        waiting += 1;
+        return claim(...args);
+      };
+      const call = fetch(`${hub.url}/mcp`, { method: "POST", headers, body, signal: gone.signal }).then((answer) =>
+        answer.text(),
+      );
+      const settled = assert.rejects(call);
+      await until("it waits", () => waiting > 0);
+      gone.abort();
+      await settled;
+      // What comes last on the connection's way is heard of after what came before it.
+      await until("it waits no more", async () => {
+        const before = waiting;
+        await hub.store.note(PERSON, { kind: "stop_released", data: {} }, hub.clock.now());
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        return waiting === before;
+      });
+      const id = await hub.task(project, "Write the parser");
+      await hub.call(token, "whats_next");
+      assert.equal((await hub.store.task(id))?.state, "queued");
+    });
+  });
+}
+
+test("law 14: a request that trickles in is cut off", { timeout: 40_000 }, async () => {
+  await withMcpHub(async (hub) => {
+    const socket = connect(hub.port, "127.0.0.1");
+    socket.on("error", () => undefined);
+    socket.write("GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n");
+    const trickle = setInterval(() => socket.write("X: y\r\n"), 500);
+    const began = performance.now();
+    await new Promise((resolve) => socket.once("close", resolve));
+    clearInterval(trickle);
+    assert.ok(performance.now() - began < 25_000);
+  });
 });
 
 test("a stop answers who waits, ends streams, and is over well within 10 s", async () => {
