@@ -108,7 +108,9 @@ async function reachesTheSameEnd({ store, machine }: SmallHub, id: number, where
   const events = await store.recentEvents({ taskId: id, limit: 100 });
   assert.equal(events.filter(({ kind }) => kind === "task_done").length, 1, `${where}: done once`);
   const fences = events.filter(({ kind }) => kind === "task_claimed").map(({ data }) => data["fence"]);
-  assert.equal(new Set(fences).size, fences.length, `${where}: each claim has its own fence`);
+  // Claimed but not started is given back and claimed anew; what was started is adopted.
+  const expected = where.includes("claim") || where.includes("recordWorkspace") ? [2, 1] : [1];
+  assert.deepEqual(fences, expected, `${where}: each claim has its own fence`);
   const checks = (await machine.list()).filter((run) => run.startsWith(`c-t${id}-`));
   assert.equal(checks.length, 1, `${where}: the check ran once`);
 }
