@@ -93,7 +93,8 @@ CREATE TABLE tasks (
   completed_at INTEGER
 ) STRICT;
 CREATE INDEX tasks_by_project ON tasks (project_id, id);
-CREATE INDEX tasks_by_state ON tasks (state, id);
+-- The order in which a state's tasks are shown and, for queued ones, worked on.
+CREATE INDEX tasks_by_state ON tasks (state, band, front DESC, id);
 CREATE INDEX tasks_by_alias ON tasks (alias COLLATE NOCASE) WHERE alias IS NOT NULL;
 CREATE INDEX tasks_reserved ON tasks (reserved_for) WHERE reserved_for IS NOT NULL;
 CREATE INDEX tasks_wait_due ON tasks (wait_until) WHERE state = 'waiting' AND wait_until IS NOT NULL;
