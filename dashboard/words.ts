@@ -1,7 +1,7 @@
 import type { EventKind, HubEvent } from "../hub/base/event.ts";
 import type { ProjectStatus } from "../hub/base/project.ts";
 import type { Session } from "../hub/base/session.ts";
-import { isOpen, TASK_STATES, type Task, type TaskState, type WaitReason } from "../hub/base/task.ts";
+import { isOpen, TASK_STATES, type Task, type TaskState, type WaitReason, whyHere } from "../hub/base/task.ts";
 import { TASK_WORDS } from "../hub/sheets/status.ts";
 import type { IconName } from "./icons.ts";
 import { oneLine } from "./text.ts";
@@ -73,7 +73,8 @@ const WAITS_FOR: Record<WaitReason, string> = {
 
 /** Why a task is where it is, in one line; empty when there is nothing to add to its status. */
 export function whyOf(task: Task): string {
-  if (task.why !== "") return oneLine(task.why, 280);
+  const why = whyHere(task);
+  if (why !== "") return oneLine(why, 280);
   if (task.state === "checking") return "Its work is being checked";
   if (task.state === "waiting" && task.waitReason !== null) return `Waits for ${WAITS_FOR[task.waitReason]}`;
   if (task.reservedFor !== null) return "Its machine is being prepared";

@@ -56,7 +56,9 @@ async function hold(params: Params, ctx: ToolContext, to: "paused" | null): Prom
     );
   await ctx.store.changeProject(ctx.principal, project.id, { hold: to }, ctx.clock.now());
   const say =
-    to === null ? "Its tasks are handed out again." : "No new task of it is handed out; what runs goes on to its end.";
+    to === null
+      ? "Its tasks are handed out again."
+      : "Its sessions end and give their tasks back; nothing of it is handed out until it is resumed.";
   return { subject: project.name, say };
 }
 

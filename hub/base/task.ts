@@ -117,6 +117,11 @@ export function isOpen(state: TaskState): boolean {
   return state === "queued" || isHeld(state) || state === "waiting" || state === "blocked";
 }
 
+/** Why a task is where it is; a queued one that nobody has looked at yet waits for its turn. */
+export function whyHere(task: Pick<Task, "state" | "why" | "reservedFor">): string {
+  return task.why === "" && task.state === "queued" && task.reservedFor === null ? "waits for its turn" : task.why;
+}
+
 /** Where a task came from. */
 export type TaskOrigin = "sheet" | "next_action" | "tool" | "command" | "page";
 

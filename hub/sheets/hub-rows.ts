@@ -1,7 +1,7 @@
 import type { Project, StateCounts } from "../base/project.ts";
 import { projectStatus } from "../base/project.ts";
 import { taskName } from "../base/ids.ts";
-import { isHeld, isOpen, type Task } from "../base/task.ts";
+import { isHeld, isOpen, type Task, whyHere } from "../base/task.ts";
 import type { Cells } from "../stores/store.ts";
 import { shownText, tidyText } from "./cells.ts";
 import { TASK_WORDS } from "./status.ts";
@@ -103,7 +103,9 @@ export function taskRow(task: Task, projectName: string, zone: string): TaskHubR
       Complexity: task.complexity,
       Priority: task.priority === null ? "" : String(task.priority),
       "Depends On": tidyText(task.dependsOn),
-      Why: shownText([task.why, isOpen(task.state) ? task.bandWhy : ""].filter((words) => words !== "").join("; ")),
+      Why: shownText(
+        [whyHere(task), isOpen(task.state) ? task.bandWhy : ""].filter((words) => words !== "").join("; "),
+      ),
     },
   };
 }

@@ -530,7 +530,7 @@ test("control: the whole answer for each action", async () => {
     assert.deepEqual(await act({ action: "pause", project: "Antenna" }), {
       action: "pause",
       subject: "Antenna",
-      say: "No new task of it is handed out; what runs goes on to its end.",
+      say: "Its sessions end and give their tasks back; nothing of it is handed out until it is resumed.",
     });
     assert.equal((await hub.store.project(project))?.hold, "paused");
     assert.deepEqual(await act({ action: "resume", project: "Antenna" }), {
