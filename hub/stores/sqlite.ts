@@ -96,8 +96,8 @@ function createStore(db: Database.Database, path: string): Store {
     nextDue: async () => due.next(),
     setAgents: (agents, now) =>
       write(() => {
-        ready.setAgents(agents);
-        for (const project of projects.all(true)) ready.refreshProject(project.id, now);
+        // Ready rows are kept in step by every change: only other agents make them wrong.
+        if (ready.setAgents(agents)) for (const project of projects.all(true)) ready.refreshProject(project.id, now);
       }),
     checks: async (taskId) => records.checks(taskId),
 

@@ -17,7 +17,8 @@ export const ANY_AGENT = "*";
  * `refreshProject` after its project did.
  */
 export interface Ready {
-  setAgents(agents: Agent[]): void;
+  /** The agents that ready rows are made for; false when they are the same as before. */
+  setAgents(agents: Agent[]): boolean;
   /** Ranks the task and makes its ready rows anew, or removes them when it cannot be claimed. */
   refreshTask(taskId: number, now: number): void;
   /** The same for all open tasks of a project, and its gate and deadline. */
@@ -173,9 +174,13 @@ export function createReady(core: Core, rows: Rows): Ready {
     setAgents(next) {
       if (next.some(({ name }) => name === ANY_AGENT))
         throw new UserInputError(`An agent cannot be named "${ANY_AGENT}".`);
+      const known = (list: Agent[]) => JSON.stringify(list.map(({ name, model }) => `${name} ${model}`).toSorted());
+      const same = known(next) === known(agents);
       agents = next;
+      if (same) return false;
       sql.clearAgents.run();
       for (const agent of next) sql.addAgent.run(agent.name, agent.model);
+      return true;
     },
     refreshTask,
     refreshProject,
