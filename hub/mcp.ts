@@ -130,7 +130,7 @@ export function createMcp(options: McpOptions): Mcp {
       get signal() {
         return AbortSignal.any([caller, draining.signal]);
       },
-      waitForChange: (ms, signal) => changes.wait(ms, signal),
+      waitForChange: (ms, signal) => changes.wait(ms, signal, principal.projectId),
       stop: (why) => options.stop.set(principal, why),
       release: () => options.stop.release(principal),
       stopped: () => options.stop.read(),

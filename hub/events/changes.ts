@@ -1,11 +1,14 @@
 import type { Clock } from "../base/clock.ts";
-import type { EventKind } from "../base/event.ts";
+import type { EventKind, HubEvent } from "../base/event.ts";
 import type { Store } from "../stores/store.ts";
 
 /** Waiting for something to happen in the hub. */
 export interface Changes {
-  /** Resolves at the next change that could answer somebody who waits, after `ms`, or when `signal` aborts. */
-  wait(ms: number, signal: AbortSignal): Promise<void>;
+  /**
+   * Resolves at the next change that could answer somebody who waits, after `ms`, or when `signal`
+   * aborts. Who can be answered by one project only, `projectId`, sleeps through what concerns others.
+   */
+  wait(ms: number, signal: AbortSignal, projectId?: number | null): Promise<void>;
   /** Stops listening; whoever waits is answered now. */
   close(): void;
 }
@@ -21,21 +24,35 @@ const UNINTERESTING: ReadonlySet<EventKind> = new Set([
   "session_started",
 ]);
 
+/**
+ * What gives nobody of another project a task or a result. Everything else may: projects that
+ * share a lane or depend on each other get work when a task of the other ends.
+ */
+const LOCAL: ReadonlySet<EventKind> = new Set([
+  "task_added",
+  "task_changed",
+  "task_reserved",
+  "task_claimed",
+  "task_completed",
+  "task_checked",
+  "question_asked",
+  "message_sent",
+]);
+
 /** Wakes whoever waits when the store has committed a change. */
 export function createChanges(store: Pick<Store, "onEvents">, clock: Clock): Changes {
-  const waiting = new Set<() => void>();
-  const wakeAll = () => {
-    for (const wake of waiting) wake();
-  };
+  const waiting = new Map<() => void, number | null>();
   const stopListening = store.onEvents((events) => {
-    if (events.some((event) => !UNINTERESTING.has(event.kind))) wakeAll();
+    const changes = events.filter((event) => !UNINTERESTING.has(event.kind));
+    if (changes.length === 0) return;
+    for (const [wake, projectId] of waiting) if (changes.some((change) => concerns(change, projectId))) wake();
   });
   return {
-    async wait(ms, signal) {
+    async wait(ms, signal, projectId = null) {
       if (signal.aborted) return;
       const over = new AbortController();
       const wake = () => over.abort();
-      waiting.add(wake);
+      waiting.set(wake, projectId);
       signal.addEventListener("abort", wake, { once: true });
       await clock.sleep(ms, over.signal);
       waiting.delete(wake);
@@ -43,7 +60,11 @@ export function createChanges(store: Pick<Store, "onEvents">, clock: Clock): Cha
     },
     close() {
       stopListening();
-      wakeAll();
+      for (const wake of waiting.keys()) wake();
     },
   };
+}
+
+function concerns(change: HubEvent, projectId: number | null): boolean {
+  return projectId === null || change.projectId === projectId || change.projectId === null || !LOCAL.has(change.kind);
 }

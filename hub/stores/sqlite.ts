@@ -78,7 +78,8 @@ function createStore(db: Database.Database, path: string): Store {
     reserve: (taskId, session, now) => write(() => claims.reserve(taskId, session, now)),
     unreserve: (sessionId, why, now) => write(() => claims.unreserve(sessionId, why, now)),
     claim: (sessionId, now) => write(() => claims.claim(sessionId, now)),
-    reportProgress: (by, taskId, fence, progress, now) => write(() => held.report(by, taskId, fence, progress, now)),
+    reportProgress: (by, taskId, fence, progress, now) =>
+      write(() => held.report(by, taskId, fence, progress, now), "later"),
     complete: (by, taskId, fence, report, now) => write(() => toTask(held.complete(by, taskId, fence, report, now))),
     block: (by, taskId, fence, ask, now) => write(() => held.block(by, taskId, fence, ask, now)),
     recordWorkspace: (taskId, fence, workspace, now) =>
@@ -106,7 +107,7 @@ function createStore(db: Database.Database, path: string): Store {
     revokeToken: (by, id, now) => write(() => sessions.revoke(by, id, now)),
     openSession: (session, now) => write(() => toSession(sessions.open(session, now))),
     sessionRuns: (id, handle, now) => write(() => sessions.runs(id, handle, now)),
-    sessionSeen: (id, now) => write(() => sessions.seen(id, now)),
+    sessionSeen: (id, now) => write(() => sessions.seen(id, now), "later"),
     endSession: (id, end, now) => write(() => sessions.end(id, end, now)),
     session: async (id) => optional(rows.session(id), toSession),
     liveSessions: async () => sessions.live().map(toSession),

@@ -8,7 +8,8 @@ import type { Complexity, Task, TaskOrigin, TaskState, TaskType, WaitReason } fr
  * The store: what the hub knows, kept through crashes.
  *
  * Every method is one transaction, named after what happens in the domain, and is told
- * `now`. When the promise of a method that writes resolves, the write is on disk. A method
+ * `now`. When the promise of a method that writes resolves, the write is on disk; only progress
+ * and signs of life may be lost by a power cut (never by the end of the process). A method
  * appends the events of its change in the same transaction. Errors: `UserInputError` (the
  * caller can mend it), `StaleHolderError` (the session no longer holds the task: it must
  * stop), anything else is a bug or a broken disk.

@@ -18,8 +18,12 @@ export interface About {
 export interface Core {
   db: Database.Database;
   orm: ReturnType<typeof drizzle>;
-  /** Runs `work` as one immediate transaction; events appended in it reach listeners after the commit. */
-  write<T>(work: () => T): Promise<T>;
+  /**
+   * Runs `work` as one immediate transaction; events appended in it reach listeners after the commit.
+   * What it wrote is on disk then. With `sync` "later" it outlives this process at once, and a power
+   * cut from the next other write on: waiting for the disk is most of what a write costs.
+   */
+  write<T>(work: () => T, sync?: "now" | "later"): Promise<T>;
   /** Appends an event; only inside `write`. */
   append(by: Principal, kind: EventKind, about: About, data: Record<string, unknown>, now: number): void;
   onEvents(listener: (events: HubEvent[]) => void): () => void;
@@ -41,10 +45,18 @@ export function createCore(db: Database.Database): Core {
 
   const transaction = db.transaction((work: () => unknown) => work());
 
-  async function write<T>(work: () => T): Promise<T> {
+  let syncing: "now" | "later" | undefined;
+  function setSync(sync: "now" | "later"): void {
+    if (sync === syncing) return;
+    db.pragma(`synchronous = ${sync === "now" ? "FULL" : "NORMAL"}`);
+    syncing = sync;
+  }
+
+  async function write<T>(work: () => T, sync: "now" | "later" = "now"): Promise<T> {
     pending = [];
     let result: T;
     try {
+      setSync(sync);
       result = transaction.immediate(work) as T;
     } catch (error) {
       throw diskWords(error);
