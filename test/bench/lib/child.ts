@@ -70,5 +70,7 @@ export async function startServer(name: string, options: object = {}): Promise<C
 /** `BENCH_PROFILE=<folder>` leaves a processor profile of each server there. */
 function profiling(name: string): string[] {
   const folder = process.env["BENCH_PROFILE"];
-  return folder === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${folder}`, `--cpu-prof-name=${name}-${Date.now()}.cpuprofile`];
+  return folder === undefined
+    ? []
+    : ["--cpu-prof", `--cpu-prof-dir=${folder}`, `--cpu-prof-name=${name}-${Date.now()}.cpuprofile`];
 }

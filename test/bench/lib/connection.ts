@@ -87,12 +87,14 @@ function readAnswer(data: Buffer): Answer | undefined {
     return { status: head.status, head: head.text, body: "" };
   if (length === undefined) return readChunks(data, head);
   const end = head.bodyAt + Number(length);
-  return data.length < end ? undefined : { status: head.status, head: head.text, body: data.utf8Slice(head.bodyAt, end) };
+  return data.length < end
+    ? undefined
+    : { status: head.status, head: head.text, body: data.utf8Slice(head.bodyAt, end) };
 }
 
 function readChunks(data: Buffer, { status, text, bodyAt }: Head): Answer | undefined {
   const parts: Buffer[] = [];
-  for (let at = bodyAt; ; ) {
+  for (let at = bodyAt; ;) {
     const lineEnd = data.indexOf("\r\n", at);
     if (lineEnd < 0) return undefined;
     const size = Number.parseInt(data.latin1Slice(at, lineEnd), 16);

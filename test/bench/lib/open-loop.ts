@@ -19,7 +19,8 @@ export async function openLoop({ senders, perSecond, ms, call }: OpenLoop): Prom
     Array.from({ length: senders }, async (_, sender) => {
       const first = begin + (each * sender) / senders;
       for (let due = first; due < begin + ms; due += each) {
-        while (performance.now() < due) await new Promise((resolve) => setTimeout(resolve, Math.max(0, due - performance.now())));
+        while (performance.now() < due)
+          await new Promise((resolve) => setTimeout(resolve, Math.max(0, due - performance.now())));
         await call(sender);
         latencies.push(performance.now() - due);
       }

@@ -18,7 +18,11 @@ export const HELLO = Buffer.from("GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
 
 /** A `tools/call` of the newest protocol, whole, as bytes. */
 export function toolCall(to: To, name: string, args: object): Buffer {
-  return post(to, { "mcp-method": "tools/call", "mcp-name": name }, "tools/call", { name, arguments: args, _meta: META });
+  return post(to, { "mcp-method": "tools/call", "mcp-name": name }, "tools/call", {
+    name,
+    arguments: args,
+    _meta: META,
+  });
 }
 
 /** Opens a stream on which a session hears of changed resources. */
@@ -28,9 +32,20 @@ export function listenCall(to: To): Buffer {
 }
 
 /** A request of the 2025 protocol to a server that keeps sessions. */
-export function sessionCall(port: number, session: string | undefined, method: string, params: object, id?: number): Buffer {
+export function sessionCall(
+  port: number,
+  session: string | undefined,
+  method: string,
+  params: object,
+  id?: number,
+): Buffer {
   const headers = session === undefined ? {} : { "mcp-session-id": session, "mcp-protocol-version": "2025-06-18" };
-  return requestOf(port, "POST", headers, JSON.stringify({ jsonrpc: "2.0", method, params, ...(id !== undefined && { id }) }));
+  return requestOf(
+    port,
+    "POST",
+    headers,
+    JSON.stringify({ jsonrpc: "2.0", method, params, ...(id !== undefined && { id }) }),
+  );
 }
 
 /** Opens a stream of the 2025 protocol. */
@@ -40,7 +55,12 @@ export function sessionStream(port: number, session: string): Buffer {
 
 function post({ port, token }: To, headers: Record<string, string>, method: string, params: object): Buffer {
   const body = JSON.stringify({ jsonrpc: "2.0", id: 1, method, params });
-  return requestOf(port, "POST", { ...headers, "mcp-protocol-version": PROTOCOL, authorization: `Bearer ${token}` }, body);
+  return requestOf(
+    port,
+    "POST",
+    { ...headers, "mcp-protocol-version": PROTOCOL, authorization: `Bearer ${token}` },
+    body,
+  );
 }
 
 function requestOf(port: number, method: "GET" | "POST", headers: Record<string, string>, body: string): Buffer {

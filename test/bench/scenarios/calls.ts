@@ -79,7 +79,11 @@ async function sdkSide(server: Child): Promise<Side> {
   const callers = Array.from({ length: CONNECTIONS }, async () => {
     const claim = toolCall(to, "claim_next_task", {});
     const report = (nth: number) =>
-      toolCall(to, "report_progress", { task: "T1", fence: 1, progress: `Step ${nth} is done; the next one is begun.` });
+      toolCall(to, "report_progress", {
+        task: "T1",
+        fence: 1,
+        progress: `Step ${nth} is done; the next one is begun.`,
+      });
     return {
       connection: await openConnection(server.port),
       request: (nth: number) => (nth % 2 === 0 ? claim : report(nth)),

@@ -88,7 +88,8 @@ function written(path: string): unknown[] {
 }
 
 function storeSide(store: Store): Side {
-  const held = async () => (await store.tasks({ states: ["running"], limit: 500 })).map(({ id, fence }) => ({ id, fence }));
+  const held = async () =>
+    (await store.tasks({ states: ["running"], limit: 500 })).map(({ id, fence }) => ({ id, fence }));
   return {
     async claimAll(now) {
       const walls: number[] = [];

@@ -59,7 +59,11 @@ async function hubCalls(server: Child): Promise<Call> {
   const sessions = await Promise.all(
     tokens.map(async (token) => {
       const to = { port: server.port, token };
-      return { to, connection: await openConnection(server.port), held: undefined as Record<string, unknown> | undefined };
+      return {
+        to,
+        connection: await openConnection(server.port),
+        held: undefined as Record<string, unknown> | undefined,
+      };
     }),
   );
   return async (sender) => {

@@ -56,7 +56,7 @@ async function idle({ folder, skip }: Settings): Promise<Figure[]> {
 
 async function quiet(hub: Started): Promise<void> {
   const until = performance.now() + LONGEST_WAIT_MS;
-  for (let before = await hub.ticks(); performance.now() < until; ) {
+  for (let before = await hub.ticks(); performance.now() < until;) {
     await new Promise((resolve) => setTimeout(resolve, QUIET_MS));
     const now = await hub.ticks();
     // A tick is 10 ms.

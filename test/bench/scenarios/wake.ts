@@ -113,7 +113,7 @@ async function createWaiters(server: Child, count: number) {
 
   /** Until the server has nothing left to do: its answer to a plain question comes after what it was at. */
   async function settled(): Promise<void> {
-    for (let quick = 0; quick < 3; ) quick = (await timed(() => server.cpu())) < 2 ? quick + 1 : 0;
+    for (let quick = 0; quick < 3;) quick = (await timed(() => server.cpu())) < 2 ? quick + 1 : 0;
   }
 }
 

@@ -53,7 +53,13 @@ async function addSessions(count: number, project: number | null): Promise<strin
     const projectId = project === null ? null : project + at;
     await store.openSession({ id, agent: AGENT, projectId, kind: "supervised", machine: "native" }, clock.now());
     const bound = projectId === null ? {} : { projectId };
-    const { token } = await tokens.issue(SUPERVISOR, { role: "agent", sessionId: id, label: id, ttlMs: null, ...bound });
+    const { token } = await tokens.issue(SUPERVISOR, {
+      role: "agent",
+      sessionId: id,
+      label: id,
+      ttlMs: null,
+      ...bound,
+    });
     made.push(token);
   }
   return made;

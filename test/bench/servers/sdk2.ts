@@ -10,7 +10,11 @@ const handler = createMcpHandler(() => {
   const server = new McpServer({ name: "baseline", version: "1.0.0" });
   for (const { name, title, description, input, output, annotations } of TOOLS) {
     const answer = trivialAnswer(name) as CallToolResult;
-    server.registerTool(name, { title, description, inputSchema: input, outputSchema: output, annotations }, () => answer);
+    server.registerTool(
+      name,
+      { title, description, inputSchema: input, outputSchema: output, annotations },
+      () => answer,
+    );
   }
   return server;
 });
