@@ -32,7 +32,13 @@ function mayNameProto(text: string): boolean {
 
 /** The body as text; undefined when it is longer than `maxBytes`. */
 export async function readText(request: Request, maxBytes: number): Promise<string | undefined> {
-  if (Number(request.headers.get("content-length") ?? 0) > maxBytes) return undefined;
+  const told = request.headers.get("content-length");
+  if (Number(told ?? 0) > maxBytes) return undefined;
+  if (told !== null && /^\d+$/.test(told)) {
+    // A server reads no more than was told, so this is bounded, and far cheaper than the stream below.
+    const text = await request.text();
+    return Buffer.byteLength(text) > maxBytes ? undefined : text;
+  }
   if (request.body === null) return "";
   const chunks: Uint8Array[] = [];
   let length = 0;
