@@ -75,7 +75,7 @@ interface Head {
 function readHead(data: Buffer): Head | undefined {
   const end = data.indexOf(HEAD_END);
   if (end < 0) return undefined;
-  const text = data.latin1Slice(0, end);
+  const text = data.toString("latin1", 0, end);
   return { status: Number(text.slice(9, 12)), text, bodyAt: end + HEAD_END.length };
 }
 
@@ -89,7 +89,7 @@ function readAnswer(data: Buffer): Answer | undefined {
   const end = head.bodyAt + Number(length);
   return data.length < end
     ? undefined
-    : { status: head.status, head: head.text, body: data.utf8Slice(head.bodyAt, end) };
+    : { status: head.status, head: head.text, body: data.toString("utf8", head.bodyAt, end) };
 }
 
 function readChunks(data: Buffer, { status, text, bodyAt }: Head): Answer | undefined {
@@ -97,7 +97,7 @@ function readChunks(data: Buffer, { status, text, bodyAt }: Head): Answer | unde
   for (let at = bodyAt; ;) {
     const lineEnd = data.indexOf("\r\n", at);
     if (lineEnd < 0) return undefined;
-    const size = Number.parseInt(data.latin1Slice(at, lineEnd), 16);
+    const size = Number.parseInt(data.toString("latin1", at, lineEnd), 16);
     const from = lineEnd + 2;
     if (data.length < from + size + 2) return undefined;
     if (size === 0) return { status, head: text, body: Buffer.concat(parts).toString("utf8") };

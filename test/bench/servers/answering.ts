@@ -21,8 +21,8 @@ export function answering(start: Promise<number>, more: (question: Question) => 
 }
 
 /** What the server was started with. */
-export function options<Options>(): Options {
-  return JSON.parse(process.argv[2] ?? "{}") as Options;
+export function options(): { database: string } {
+  return JSON.parse(process.argv[2] ?? "{}") as { database: string };
 }
 
 function cpu(): number {

@@ -15,7 +15,7 @@ import { answering, options } from "./answering.ts";
  * The hub's web side over a database on disk, with what runs beside it. The supervisor's part is
  * played by a few lines: a claimed task has its workspace at once, a completed one is finished.
  */
-const { database } = options<{ database: string }>();
+const { database } = options();
 const clock = systemClock;
 const log = silentLog;
 const store = openSqliteStore({ path: database });
