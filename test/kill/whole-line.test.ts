@@ -76,7 +76,7 @@ test(`law 7: restart-proof: ${TASKS} tasks go the whole way through ${SESSION_KI
           if (victim === undefined) continue;
           const identity = await readProcess(join(hub.home.runs, victim));
           if (identity === undefined) continue;
-          process.kill(identity.pid, "SIGKILL");
+          if (!killed(identity.pid)) continue;
           sessionKills++;
         } else await pause(20);
       }
@@ -114,6 +114,15 @@ test(`law 7: restart-proof: ${TASKS} tasks go the whole way through ${SESSION_KI
     },
   );
 });
+
+/** False when it had ended by itself meanwhile. */
+function killed(pid: number): boolean {
+  try {
+    return process.kill(pid, "SIGKILL");
+  } catch {
+    return false;
+  }
+}
 
 async function livingSessions(hub: HubProcess, ask: <Row>(query: string) => Row[]): Promise<string[]> {
   const folders = new Set(await readdir(hub.home.runs));

@@ -119,7 +119,10 @@ class Model {
       else if (task.state === "queued" && this.unmet(task).length > 0) {
         task.state = "waiting";
         task.waitsUntil = null;
-        if (task.reservedFor !== null) task.reservedFor = null;
+        // A reservation goes with it, and with that the lane.
+        if (task.reservedFor !== null && this.holders.get(this.lane(task)) === task.reservedFor)
+          this.holders.delete(this.lane(task));
+        task.reservedFor = null;
       }
     }
   }
@@ -496,6 +499,7 @@ test(`law 6: exactly one holder: ${RUNS} runs of ${COMMANDS} commands agree with
         const model = new Model();
         for (const command of list) {
           await step(store, model, command);
+          model.settle();
           await agree(store, model);
         }
       } finally {

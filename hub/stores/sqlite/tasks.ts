@@ -111,7 +111,12 @@ export function createTasks(core: Core, rows: Rows, ready: Ready): Tasks {
         move(rows.needTask(id), "block", { why: problem, waitReason: null, waitUntil: null, reservedFor: null }, now);
     } else if (unmet.length > 0) {
       if (task.state === "queued" || task.dependencyProblem || task.waitReason === "dependency") {
-        move(rows.needTask(id), "wait", { waitReason: "dependency", waitUntil: null, why: waitsFor(unmet), reservedFor: null }, now);
+        move(
+          rows.needTask(id),
+          "wait",
+          { waitReason: "dependency", waitUntil: null, why: waitsFor(unmet), reservedFor: null },
+          now,
+        );
       }
     } else if (task.waitReason === "dependency" || (task.dependencyProblem && task.state === "blocked")) {
       move(rows.needTask(id), "wake", { waitReason: null, waitUntil: null, why: "" }, now);
@@ -171,18 +176,16 @@ export function createTasks(core: Core, rows: Rows, ready: Ready): Tasks {
     );
     sql.withdraw.run(now, id);
     core.append(by, "task_reopened", about(task), { why }, now);
-    if (task.openDependencies > 0) resolveOpen(id, now);
     return rows.needTask(after.id);
   }
 
-  function resolveOpen(id: number, now: number): void {
-    const unmet = sql.unmet.all(id) as number[];
-    if (unmet.length > 0)
-      move(rows.needTask(id), "wait", { waitReason: "dependency", waitUntil: null, why: waitsFor(unmet) }, now);
-  }
-
   function move(task: TaskRow, event: TaskEvent, changes: Partial<TaskRow>, now: number): TaskRow {
-    const state = nextState(task.state, event);
+    const next = nextState(task.state, event);
+    // What it stands on may have been wanted again while it was held or waited: then it waits for that.
+    const unmet = next === "queued" ? (sql.unmet.all(task.id) as number[]) : [];
+    const state = unmet.length > 0 ? "waiting" : next;
+    if (unmet.length > 0)
+      changes = { ...changes, waitReason: "dependency", waitUntil: null, why: waitsFor(unmet), reservedFor: null };
     if (state === undefined)
       throw new UserInputError(`T${task.id} is ${task.state}; ${event.replace("_", " ")} is not possible now.`);
     core.update(schema.tasks, task.id, { ...changes, state, updatedAt: now });
