@@ -6,9 +6,9 @@ import { digits, figure, median, quantile, rotated, type Figure, type Scenario, 
 import { AGENT, assertReadyRows, copyOf, fixture } from "../lib/fixture.ts";
 import { openRawClaim, type RawClaim } from "../lib/raw-claim.ts";
 
-const ROUNDS = 7;
+const ROUNDS = 15;
 /** Claims of one side in one round; each by a session of its own, each in a lane of its own. */
-const CLAIMS = 200;
+const CLAIMS = 100;
 
 interface Side {
   /** Claims for every session, one after the other, and answers what each took. */

@@ -7,7 +7,9 @@ import { copyOf, fixture } from "../lib/fixture.ts";
 import { check, dataOf, listenCall, sessionCall, sessionStream, toolCall } from "../lib/requests.ts";
 import { emptyHome, startBareNode, startHub, type Started } from "../lib/whole-hub.ts";
 
-const SESSIONS = 200;
+const SESSIONS = 500;
+/** Opened and closed before, so that what is made once (compiled code, mostly) does not count. */
+const WARM = 100;
 const ROUNDS = 3;
 const MIB = 1_024 * 1_024;
 /** A hub is idle once it has used less than 5 % of a processor for this long. */
@@ -93,12 +95,12 @@ async function perSession({ folder }: Settings): Promise<Figure> {
 
 type Session = (nth: number) => Promise<Connection[]>;
 
-/** Bytes of heap for one session: some are opened and closed first, so that what is made once does not count. */
+/** Bytes of heap for one session. */
 async function growth(server: Child, session: Session): Promise<number> {
-  const warm = await many(session, 0, 20);
+  const warm = await many(session, 0, WARM);
   for (const connection of warm) connection.close();
   const before = await server.heap();
-  const open = await many(session, 20, SESSIONS);
+  const open = await many(session, WARM, SESSIONS);
   const after = await server.heap();
   for (const connection of open) connection.close();
   return (after - before) / SESSIONS;
@@ -111,7 +113,7 @@ async function many(session: Session, from: number, count: number): Promise<Conn
 }
 
 async function attachedSessions(server: Child): Promise<Session> {
-  const tokens = await server.ask<string[]>({ is: "people", count: 20 + SESSIONS });
+  const tokens = await server.ask<string[]>({ is: "people", count: WARM + SESSIONS });
   return async (nth) => {
     const to = { port: server.port, token: tokens[nth] ?? "" };
     const connection = await openConnection(server.port);
