@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtempSync, rmSync } from "node:fs";
 import { cpus, loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -37,24 +37,22 @@ async function main(): Promise<number> {
   const skipped: Skipped[] = [];
   const figures: Figure[] = [];
   const failed: string[] = [];
-  const folder = await mkdtemp(join(tmpdir(), "cto-bench-"));
+  const folder = mkdtempSync(join(tmpdir(), "cto-bench-"));
+  // However the run ends, Ctrl-C and giving up included.
+  process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
   process.once("SIGINT", () => process.exit(130));
   process.once("SIGTERM", () => process.exit(143));
-  try {
-    for (const scenario of chosen) {
-      tell(`\n${scenario.name} (load ${load()})`);
-      const skip = (name: string, why: string) => void skipped.push({ name, why });
-      try {
-        const found = await scenario.run({ full: values.full, folder, skip, tell });
-        figures.push(...found);
-        for (const each of found) tell(lines(each));
-      } catch (error) {
-        failed.push(scenario.name);
-        tell(`  failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
-      }
+  for (const scenario of chosen) {
+    tell(`\n${scenario.name} (load ${load()})`);
+    const skip = (name: string, why: string) => void skipped.push({ name, why });
+    try {
+      const found = await scenario.run({ full: values.full, folder, skip, tell });
+      figures.push(...found);
+      for (const each of found) tell(lines(each));
+    } catch (error) {
+      failed.push(scenario.name);
+      tell(`  failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
     }
-  } finally {
-    await rm(folder, { recursive: true, force: true });
   }
   return report(figures, skipped, failed);
 }
