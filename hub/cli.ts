@@ -87,7 +87,9 @@ Example: cto up
 
 function told(error: unknown, command: Command, io: Io): number {
   if (error instanceof UsageError) {
-    io.stderr.write(`cto ${command.name}: ${error.message} More: cto ${command.name} --help\n`);
+    // Words that end in an example have no full stop of their own.
+    const words = /[.!?…]$/.test(error.message) ? error.message : `${error.message}.`;
+    io.stderr.write(`cto ${command.name}: ${words} More: cto ${command.name} --help\n`);
     return 2;
   }
   const ours =
@@ -96,8 +98,16 @@ function told(error: unknown, command: Command, io: Io): number {
     error instanceof ProviderError ||
     error instanceof UserInputError;
   if (ours) io.stderr.write(`cto: ${error.message}\n`);
+  else if (isRefusedPath(error))
+    io.stderr.write(`cto: ${error.path} cannot be used (${error.code}). Look at its permissions, or at CTO_HOME.\n`);
   else io.stderr.write(`cto: this should not happen: ${messageOf(error)}\n${stackOf(error)}`);
   return 1;
+}
+
+/** The system, not we, keeps it from a file: no fault of ours that somebody has to look for. */
+function isRefusedPath(error: unknown): error is NodeJS.ErrnoException & { path: string } {
+  const { code, path } = error as NodeJS.ErrnoException;
+  return path !== undefined && ["EACCES", "EPERM", "EROFS", "ENOTDIR", "ENOSPC", "EDQUOT"].includes(code ?? "");
 }
 
 /** Whoever reports a fault of ours needs to know where it was. */

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { parse } from "yaml";
 import { z } from "zod";
-import { ConfigurationError, messageOf } from "./base/errors.ts";
+import { codeOf, ConfigurationError, messageOf } from "./base/errors.ts";
 import { didYouMean } from "./nearest.ts";
 
 /**
@@ -194,7 +194,8 @@ export function readConfig(path: string, env: NodeJS.ProcessEnv = process.env): 
   try {
     text = readFileSync(path, "utf8");
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
+    // A home below a file is told by whoever makes its folders.
+    if (["ENOENT", "ENOTDIR"].includes(codeOf(error))) return undefined;
     throw new ConfigurationError(`${path} cannot be read: ${messageOf(error)}`, { cause: error });
   }
   return parseConfig(text, path, env);

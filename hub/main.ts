@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { open, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { createDashboard } from "../dashboard/dashboard.ts";
@@ -21,6 +21,7 @@ import { SUPERVISOR, type Principal } from "./base/session.ts";
 import { readStop, releaseStop, setStop } from "./base/stop-file.ts";
 import { isStartable, type Config } from "./config.ts";
 import { createHttp, type Http } from "./http.ts";
+import { makeHomeFolders } from "./home-folders.ts";
 import { lockHome } from "./lock.ts";
 import { createMcp, type StopControl } from "./mcp.ts";
 import { createLeases } from "./queue/leases.ts";
@@ -61,8 +62,7 @@ const AGENT_KINDS = new Map([[commandAgent.cli, commandAgent]]);
  * left running then.
  */
 export async function startHub({ home, config: given, env, log, clock = systemClock }: HubOptions): Promise<Hub> {
-  for (const folder of [home.root, home.run, home.runs, home.artefacts, home.logs])
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+  makeHomeFolders(home);
   const cleanUp: (() => void | Promise<void>)[] = [];
   const undo = async () => {
     for (const step of cleanUp.toReversed()) await step();

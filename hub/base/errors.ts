@@ -34,6 +34,11 @@ export class StaleHolderError extends UserInputError {
   override name = "StaleHolderError";
 }
 
+/** The code of a system error, such as EACCES; "unknown" for anything else. */
+export function codeOf(error: unknown): string {
+  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "unknown";
+}
+
 /** The message of anything that was thrown. For logs; never for a model. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

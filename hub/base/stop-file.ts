@@ -1,5 +1,6 @@
-import { closeSync, fsyncSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
-import { messageOf } from "./errors.ts";
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
+import { dirname } from "node:path";
+import { codeOf, messageOf } from "./errors.ts";
 
 /**
  * STOP is a file, so that it works when the hub is dead and holds across a reboot. While it
@@ -15,9 +16,10 @@ export interface Stop {
 export function setStop(stopFile: string, stop: Stop): void {
   let fd: number;
   try {
+    mkdirSync(dirname(stopFile), { recursive: true, mode: 0o700 });
     fd = openSync(stopFile, "wx", 0o600);
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "EEXIST") return;
+    if (codeOf(error) === "EEXIST") return;
     throw error;
   }
   try {
@@ -37,16 +39,21 @@ export function readStop(stopFile: string): Stop | undefined {
   try {
     text = readFileSync(stopFile, "utf8");
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
+    if (["ENOENT", "ENOTDIR"].includes(codeOf(error))) return undefined;
     return { at: "", by: "unknown", why: `the STOP file cannot be read: ${messageOf(error)}` };
   }
   try {
     const value = JSON.parse(text) as Partial<Record<keyof Stop, unknown>>;
     const word = (field: unknown, otherwise: string) => (typeof field === "string" ? field : otherwise);
-    return { at: word(value.at, ""), by: word(value.by, "unknown"), why: word(value.why, "") };
+    return { at: word(value.at, ""), by: whoIs(word(value.by, "unknown")), why: word(value.why, "") };
   } catch {
     return { at: "", by: "unknown", why: text.trim().slice(0, 200) };
   }
+}
+
+/** A token's number says nothing to whoever reads who has set STOP. */
+function whoIs(by: string): string {
+  return /^token:\d+$/.test(by) ? "an MCP client" : by;
 }
 
 /** Removes the STOP file; false when there was none. */

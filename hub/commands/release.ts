@@ -1,6 +1,7 @@
+import { codeOf } from "../base/errors.ts";
 import { readStop, releaseStop } from "../base/stop-file.ts";
 import { readArguments, switchOption } from "./arguments.ts";
-import type { Command } from "./command.ts";
+import { CommandError, type Command } from "./command.ts";
 import { findHub, homeOf } from "./hub-client.ts";
 
 export const command: Command = {
@@ -19,7 +20,7 @@ Example: cto release
     // The hub writes it into its log. The file is what counts, so it goes in any case.
     const hub = await findHub(home).catch(() => undefined);
     await hub?.post("/release", {}).catch(() => undefined);
-    releaseStop(home.stopFile);
+    takeBack(home.stopFile);
     const running = hub !== undefined;
     if (json) io.stdout.write(`${JSON.stringify({ released: was, running })}\n`);
     else if (!was) io.stdout.write("STOP was not set.\n");
@@ -27,3 +28,16 @@ Example: cto release
     return 0;
   },
 };
+
+function takeBack(file: string): void {
+  try {
+    releaseStop(file);
+  } catch (error) {
+    // Where there is none, nothing has to be removed.
+    if (readStop(file) === undefined) return;
+    throw new CommandError(
+      `STOP is still set: ${file} cannot be removed (${codeOf(error)}). Run it as the user that the folder belongs to.`,
+      { cause: error },
+    );
+  }
+}

@@ -1,7 +1,8 @@
 import { endAllRuns } from "../../supervisor/machines/native.ts";
+import { codeOf } from "../base/errors.ts";
 import { setStop } from "../base/stop-file.ts";
 import { readArguments, switchOption, textOption } from "./arguments.ts";
-import type { Command } from "./command.ts";
+import { CommandError, type Command } from "./command.ts";
 import { findHub, homeOf } from "./hub-client.ts";
 import { short } from "./words.ts";
 
@@ -23,7 +24,7 @@ Example: cto stop --why "it deletes files"
     const why = short(textOption(parsed, "why") ?? "", 500);
     const home = homeOf(io);
     // The file first: from here on nothing starts, whatever happens to the rest.
-    setStop(home.stopFile, { at: new Date().toISOString(), by: "cto stop", why });
+    const trouble = attempt(() => setStop(home.stopFile, { at: new Date().toISOString(), by: "cto stop", why }));
     const hub = await findHub(home).catch(() => undefined);
     const told =
       hub === undefined
@@ -32,7 +33,12 @@ Example: cto stop --why "it deletes files"
             () => true,
             () => false,
           );
-    const { runs } = await endAllRuns(home, GRACE_MS);
+    // Also when it could not be set: what runs is to end.
+    const { runs } = await endAllRuns(home, GRACE_MS).catch((error: unknown) => {
+      if (trouble === undefined) throw error;
+      return { runs: [] };
+    });
+    if (trouble !== undefined && !told) throw notSet(home.stopFile, trouble, runs);
     if (switchOption(parsed, "json")) {
       io.stdout.write(`${JSON.stringify({ stopped: true, running: hub !== undefined, ended: runs })}\n`);
       return 0;
@@ -43,3 +49,21 @@ Example: cto stop --why "it deletes files"
     return 0;
   },
 };
+
+/** What `work` threw; undefined when it went well. */
+function attempt(work: () => void): { error: unknown } | undefined {
+  try {
+    work();
+    return undefined;
+  } catch (error) {
+    return { error };
+  }
+}
+
+function notSet(file: string, { error }: { error: unknown }, runs: string[]): CommandError {
+  const ended = runs.length === 0 ? "" : ` Ended all the same: ${runs.join(", ")}.`;
+  return new CommandError(
+    `STOP is NOT set: ${file} cannot be written (${codeOf(error)}).${ended} Run it as the user that the folder belongs to, or look at CTO_HOME.`,
+    { cause: error },
+  );
+}
