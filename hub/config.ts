@@ -3,6 +3,7 @@ import { parse } from "yaml";
 import { z } from "zod";
 import { codeOf, ConfigurationError, messageOf } from "./base/errors.ts";
 import { didYouMean } from "./nearest.ts";
+import { withPathsChecked } from "./programs.ts";
 
 /**
  * `config.yaml`: the keys of the user's brief under their own names, with the design's
@@ -154,7 +155,11 @@ const configSchema = z.strictObject({
 
 type Parsed = z.output<typeof configSchema>;
 
-export type AgentConfig = Omit<Parsed["agents"][string], "cli"> & { cli: (typeof CLIS)[number] };
+export type AgentConfig = Omit<Parsed["agents"][string], "cli"> & {
+  cli: (typeof CLIS)[number];
+  /** What was found at the start to keep it from being started. */
+  why?: string;
+};
 
 /** The checked configuration, and what should be said about it at the start. */
 export type Config = Omit<Parsed, "agents" | "sheets"> & {
@@ -188,7 +193,10 @@ export function parseConfig(text: string, path: string, env: NodeJS.ProcessEnv =
   return completed(result.data, path, env);
 }
 
-/** Reads the configuration file; undefined when there is none (the sample is used then). */
+/**
+ * Reads the configuration file and looks at the paths that it names; undefined when there is none
+ * (the sample is used then).
+ */
 export function readConfig(path: string, env: NodeJS.ProcessEnv = process.env): Config | undefined {
   let text: string;
   try {
@@ -198,12 +206,18 @@ export function readConfig(path: string, env: NodeJS.ProcessEnv = process.env): 
     if (["ENOENT", "ENOTDIR"].includes(codeOf(error))) return undefined;
     throw new ConfigurationError(`${path} cannot be read: ${messageOf(error)}`, { cause: error });
   }
-  return parseConfig(text, path, env);
+  return withPathsChecked(parseConfig(text, path, env), env["PATH"] ?? "");
 }
 
 /** Whether the hub can start sessions of this agent. */
 export function isStartable(agent: AgentConfig): boolean {
-  return agent.enabled && agent.cli === "command";
+  return whyNotStartable(agent) === "";
+}
+
+/** What keeps an agent from being started, in words; empty when nothing does. */
+export function whyNotStartable(agent: AgentConfig): string {
+  if (!agent.enabled) return "switched off";
+  return agent.cli === "command" ? (agent.why ?? "") : "no adapter for it yet";
 }
 
 function completed(parsed: Parsed, path: string, env: NodeJS.ProcessEnv): Config {

@@ -19,7 +19,7 @@ import type { Log } from "./base/log.ts";
 import type { Service } from "./base/service.ts";
 import { SUPERVISOR, type Principal } from "./base/session.ts";
 import { readStop, releaseStop, setStop } from "./base/stop-file.ts";
-import { isStartable, type Config } from "./config.ts";
+import { isStartable, whyNotStartable, type Config } from "./config.ts";
 import { createHttp, type Http } from "./http.ts";
 import { makeHomeFolders } from "./home-folders.ts";
 import { lockHome } from "./lock.ts";
@@ -122,10 +122,10 @@ async function compose({ home, config, sample, env, log, clock, store, cleanUp, 
     onStop: (by, why) => setStop(home.stopFile, { at: new Date(clock.now()).toISOString(), by, why }),
     stopped: () => stop.read(),
     agents: () =>
-      Object.entries(config.agents).map(([name, { cli, model, enabled }]) => ({
+      Object.entries(config.agents).map(([name, agent]) => ({
         name,
-        type: model === "" ? cli : model,
-        enabled,
+        type: agent.model === "" ? agent.cli : agent.model,
+        enabled: isStartable(agent),
       })),
   });
   cleanUp.push(showSoon(store, sync, clock));
@@ -174,7 +174,7 @@ async function compose({ home, config, sample, env, log, clock, store, cleanUp, 
       cli: agent.cli,
       model: agent.model,
       enabled: agent.enabled,
-      why: isStartable(agent) ? "" : agent.enabled ? "no adapter for it yet" : "switched off",
+      why: whyNotStartable(agent),
     })),
     about: {
       version: VERSION,

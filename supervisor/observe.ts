@@ -3,6 +3,7 @@ import { messageOf } from "../hub/base/errors.ts";
 import type { Project } from "../hub/base/project.ts";
 import type { Session } from "../hub/base/session.ts";
 import type { Task } from "../hub/base/task.ts";
+import { isStartable, whyNotStartable } from "../hub/config.ts";
 import type { Activity, Phase } from "./activity.ts";
 import type { Crashes } from "./crashes.ts";
 import type { RunObservation } from "./machines/machine.ts";
@@ -63,9 +64,13 @@ export async function observe(parts: Parts, looking: Looking): Promise<Observed>
     },
     agents: agents.map((name) => ({
       name,
+      model: config.agents[name]?.model ?? "",
       maxSessions: config.agents[name]?.max_sessions ?? 1,
       restMs: looking.crashes.restMs(name),
     })),
+    off: Object.entries(config.agents)
+      .filter(([name]) => !agents.includes(name))
+      .map(([name, agent]) => ({ name, model: agent.model, why: whyNotStartable(agent) })),
     machines,
     sessions: await Promise.all(sessions.map((session) => knownSession(parts, looking, session, tasks))),
     heads: heads.filter(({ taskId }) => !looking.busyTasks.has(taskId)),
@@ -87,7 +92,7 @@ export async function observe(parts: Parts, looking: Looking): Promise<Observed>
 
 function startable({ config, agents }: Parts): string[] {
   return Object.entries(config.agents)
-    .filter(([, agent]) => agent.enabled && agents.has(agent.cli))
+    .filter(([, agent]) => isStartable(agent) && agents.has(agent.cli))
     .map(([name]) => name);
 }
 

@@ -12,6 +12,8 @@ export interface Known {
   limits: Limits;
   /** The agents that can be started, in the order in which they are preferred. */
   agents: KnownAgent[];
+  /** The configured agents that cannot be started, and why. */
+  off?: { name: string; model: string; why: string }[];
   /** What each kind of machine said of itself. A kind that is missing here does not exist. */
   machines: Map<string, { ok: true } | { ok: false; why: string }>;
   /** Sessions that have not ended, attached ones too. */
@@ -32,6 +34,7 @@ export interface Limits {
 
 export interface KnownAgent {
   name: string;
+  model?: string;
   maxSessions: number;
   /** Milliseconds for which it is not started, because its last sessions crashed; 0 for none. */
   restMs: number;
@@ -156,7 +159,7 @@ function createRoom(known: Known) {
 
   function choose(agents: string[]): { agent: string } | { why: string; restMs?: number } {
     const able = known.agents.filter(({ name }) => agents.includes(name));
-    if (able.length === 0) return { why: "no agent that can be started may have it" };
+    if (able.length === 0) return { why: "no agent that may have it can be started" };
     const awake = able.filter(({ restMs }) => restMs <= 0);
     if (awake.length === 0) {
       const first = able.toSorted((a, b) => a.restMs - b.restMs)[0];

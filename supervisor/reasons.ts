@@ -1,14 +1,16 @@
 import { taskName } from "../hub/base/ids.ts";
 import type { Project } from "../hub/base/project.ts";
 import type { Task } from "../hub/base/task.ts";
-import type { Plan } from "./plan.ts";
+import { nobodyWords } from "../hub/routing/allowed-agents.ts";
+import type { Known, Plan } from "./plan.ts";
 
 /** What there is to say about a queued task that the plan did not look at, because it heads no lane. */
 export interface QueueView {
   stop: { by: string; why: string } | undefined;
   /** Queued tasks that nobody prepares a machine for. */
-  queued: Pick<Task, "id" | "projectId">[];
-  projects: Map<number, Pick<Project, "name" | "hold" | "blockedWhy" | "lane" | "dependsOn">>;
+  queued: Pick<Task, "id" | "projectId" | "wantedAgent">[];
+  projects: Map<number, Pick<Project, "name" | "hold" | "blockedWhy" | "lane" | "dependsOn" | "model">>;
+  known: Pick<Known, "agents" | "off">;
   /** The task that is worked on in a lane. */
   busy: Map<string, number>;
   /** The first ready task of a lane. */
@@ -25,7 +27,7 @@ export function reasons(view: QueueView): { taskId: number; why: string }[] {
     .map((task) => ({ taskId: task.id, why: planned.get(task.id) ?? reasonOf(task, view) }));
 }
 
-function reasonOf(task: Pick<Task, "id" | "projectId">, view: QueueView): string {
+function reasonOf(task: QueueView["queued"][number], view: QueueView): string {
   if (view.stop !== undefined) return "STOP is set; nothing starts until it is released";
   const project = view.projects.get(task.projectId);
   if (project === undefined) return "";
@@ -36,7 +38,9 @@ function reasonOf(task: Pick<Task, "id" | "projectId">, view: QueueView): string
   const first = view.first.get(project.lane);
   if (first !== undefined && first !== task.id)
     return `waits for ${taskName(first)}, which goes before it in this repository`;
+  const nobody = nobodyWords(view.known.agents, view.known.off ?? [], task.wantedAgent, project.model);
+  if (nobody !== undefined) return nobody;
   if (project.dependsOn.trim() !== "")
     return `waits for what its project depends on: ${project.dependsOn.trim().slice(0, 100)}`;
-  return "no agent that can be started may have it";
+  return "waits for its turn";
 }

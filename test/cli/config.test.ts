@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
 import { ConfigurationError } from "../../hub/base/errors.ts";
-import { isStartable, parseConfig, readConfig } from "../../hub/config.ts";
+import { isStartable, parseConfig, readConfig, whyNotStartable } from "../../hub/config.ts";
 
 const BRIEF = readFileSync(new URL("../fixtures/brief-config.yaml", import.meta.url), "utf8");
 
@@ -127,4 +130,44 @@ test("a section with everything commented out is as good as absent", () => {
 test("no file is the sample's business, an unreadable one is an error", () => {
   assert.equal(readConfig("/nonexistent/config.yaml"), undefined);
   assert.throws(() => readConfig("/"), ConfigurationError);
+});
+
+test("an agent whose program is not there is not started, and a warning says so", async () => {
+  const root = await mkdtemp(join(tmpdir(), "cto-config-"));
+  try {
+    await writeFile(join(root, "tool"), "#!/bin/sh\n", { mode: 0o755 });
+    await writeFile(join(root, "text"), "");
+    const file = join(root, "config.yaml");
+    const agents = {
+      there: { command: join(root, "tool") },
+      found: { command: "tool" },
+      own: { command: "./bin/agent" },
+      lost: { command: "/nope/agent" },
+      text: { command: join(root, "text") },
+      bare: { command: "no-such-tool" },
+      off: { command: "/nope/agent", enabled: false },
+    };
+    await writeFile(file, JSON.stringify({ agents, sheets: { folder: join(root, "new") } }));
+    const config = readConfig(file, { PATH: `/nowhere:${root}` });
+    assert.deepEqual(
+      Object.entries(config?.agents ?? {}).map(([name, agent]) => `${name}: ${whyNotStartable(agent)}`),
+      [
+        "there: ",
+        "found: ",
+        "own: ",
+        "lost: its program /nope/agent is not there",
+        `text: its program ${root}/text cannot be executed`,
+        "bare: its program no-such-tool is not in PATH",
+        "off: switched off",
+      ],
+    );
+    assert.deepEqual(config?.warnings, [
+      "agent lost is not started: its program /nope/agent is not there",
+      `agent text is not started: its program ${root}/text cannot be executed`,
+      "agent bare is not started: its program no-such-tool is not in PATH",
+      `sheets.folder ${root}/new is not there: it is made`,
+    ]);
+  } finally {
+    await rm(root, { recursive: true, force: true });
+  }
 });

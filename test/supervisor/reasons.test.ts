@@ -8,13 +8,15 @@ const project: ReturnType<QueueView["projects"]["get"]> & object = {
   blockedWhy: null,
   lane: "repo:antenna",
   dependsOn: "",
+  model: "",
 };
 const view = (changes: Partial<QueueView> = {}): QueueView => ({
   stop: undefined,
-  queued: [{ id: 7, projectId: 1 }],
+  queued: [{ id: 7, projectId: 1, wantedAgent: null }],
   projects: new Map([[1, project]]),
   busy: new Map(),
   first: new Map(),
+  known: { agents: [{ name: "sample", model: "Opus 4", maxSessions: 1, restMs: 0 }] },
   plan: { start: [], notYet: [] },
   ...changes,
 });
@@ -48,7 +50,31 @@ const REASONS: [name: string, view: QueueView, why: string][] = [
     view({ projects: of({ dependsOn: "APRS" }) }),
     "waits for what its project depends on: APRS",
   ],
-  ["nobody may have it", view(), "no agent that can be started may have it"],
+  ["nothing keeps it", view(), "waits for its turn"],
+  ["its project's Model is there", view({ projects: of({ model: "opus" }) }), "waits for its turn"],
+  [
+    "its project's Model names nobody",
+    view({ projects: of({ model: "Sonnet 4" }) }),
+    'no agent here is called "Sonnet 4" (Model of its project); there is: sample',
+  ],
+  [
+    "its Assigned To names nobody",
+    view({ queued: [{ id: 7, projectId: 1, wantedAgent: "Qwen (VM3)" }], projects: of({ model: "opus" }) }),
+    'no agent here is called "Qwen (VM3)" (its Assigned To); there is: sample',
+  ],
+  [
+    "the one that may have it cannot be started",
+    view({
+      queued: [{ id: 7, projectId: 1, wantedAgent: "lost" }],
+      known: { agents: [], off: [{ name: "lost", model: "", why: "its program /nope/agent is not there" }] },
+    }),
+    "no agent that may have it can be started: lost (its program /nope/agent is not there)",
+  ],
+  [
+    "there are no agents",
+    view({ known: { agents: [] } }),
+    "no agent is configured: name one under agents in config.yaml",
+  ],
 ];
 for (const [name, world, why] of REASONS)
   test(`why it does not run: ${name}`, () => assert.deepEqual(reasons(world), [{ taskId: 7, why }]));
