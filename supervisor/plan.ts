@@ -85,8 +85,8 @@ function ending(session: KnownSession, known: Known): Plan["end"] {
   // An attached session is not ours to end: its lease does that.
   if (session.kind === "attached") return [];
   const end = (because: EndCause, why: string) => [{ sessionId: session.id, why, because }];
-  if (session.run === "ended") return end("exited", "its process ended");
   if (known.stop !== undefined) return end("stop", stopWords(known.stop));
+  if (session.run === "ended") return end("exited", "its process ended");
   const hold = session.projectId === null ? null : (known.projects.get(session.projectId)?.hold ?? null);
   if (hold !== null) return end("person", `the project is ${holdWord(hold)}`);
   if (session.run === "preparing") return [];

@@ -201,11 +201,13 @@ export interface SessionEnd {
  * between finds the session and comes here again; a task that was given back is not given back
  * twice, since its fence guards it. Answers whether the task counts it as a failure.
  */
-export async function conclude(parts: Parts, session: Session, end: SessionEnd): Promise<{ failed: boolean }> {
+export async function conclude(parts: Parts, session: Session, seen: SessionEnd): Promise<{ failed: boolean }> {
   const { store, clock, log, machines } = parts;
   const machine = machines.get(session.machine);
   await machine?.kill(session.id, KILL_GRACE_MS);
   const run: RunObservation = (await machine?.observe(session.id)) ?? { state: "missing" };
+  const stopped = seen.because === "exited" && run.state === "exited" && run.stopped === true;
+  const end: SessionEnd = stopped ? { because: "stop", why: "STOP ended it" } : seen;
   const code = run.state === "exited" ? run.code : null;
   const task = await heldTask(parts, session);
   const running = task?.state === "running" ? task : undefined;

@@ -137,7 +137,11 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     await followStop();
     await store.applyDue(clock.now());
     nextDue = (await store.nextDue()) ?? Infinity;
-    const seen = await observe(parts, { stop, activity, crashes, busyTasks: tasks.busy(), busySessions });
+    // Noted before anything is read: a launch that ends while this looks is seen at the next look. Else
+    // the session would be taken for one that is not being launched and, as it was read, has no process.
+    const launching = new Set(launches.keys());
+    const busyNow = (id: string) => launching.has(id) || busySessions(id);
+    const seen = await observe(parts, { stop, activity, crashes, busyTasks: tasks.busy(), busySessions: busyNow });
     watched = seen.sessions.filter((session) => session.kind === "supervised" && session.state === "running");
     const decided = plan(seen.known, clock.now());
     await act(decided, seen);
@@ -218,8 +222,16 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     const session = await store.session(id);
     if (session === undefined || session.state === "ended") return;
     if (session.state === "preparing") return void (await recoverSession(parts, session));
+    // What was seen may be old by now, and a process that runs has not ended.
+    if (end.because === "exited" && (await stillRuns(session))) return;
+    log.info({ session: id, because: end.because, why: end.why }, "ending a session");
     const { failed } = await conclude(parts, session, end);
     crashes.ended(session.id, session.agent, failed && end.because === "exited");
+  }
+
+  async function stillRuns(session: Session): Promise<boolean> {
+    const run = await parts.machines.get(session.machine)?.observe(session.id);
+    return run?.state === "running";
   }
 
   function explanations(decided: Plan, seen: Observed): { taskId: number; why: string }[] {

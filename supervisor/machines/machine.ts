@@ -65,7 +65,13 @@ export type RunObservation =
   | { state: "missing" }
   | { state: "running"; startedAt: number; outputBytes: number }
   /** `code` is null when it ended without leaving one: killed, or the host went down. */
-  | { state: "exited"; code: number | null; outputBytes: number };
+  | {
+      state: "exited";
+      code: number | null;
+      outputBytes: number;
+      /** Set when STOP ended it, also while no hub was there to see. */
+      stopped?: true;
+    };
 
 export interface ExecOptions {
   cwd: string;

@@ -19,8 +19,10 @@ import { runCommand } from "./run-command.ts";
 import {
   createRunFolder,
   isRunId,
+  isStopped,
   isSwept,
   listRunIds,
+  markStopped,
   markSwept,
   outputBytes,
   readBytes,
@@ -154,6 +156,7 @@ export async function endAllRuns(home: Home, graceMs = 2_000): Promise<{ runs: s
   const ids = await listRunIds(home);
   const trees = await Promise.all(ids.map((id) => treeOf(home, id)));
   const living = ids.filter((_, index) => trees[index]?.roots.some((root) => isAlive(root)));
+  await Promise.all(living.map((id) => markStopped(runFolder(home, id))));
   const roots = trees.flatMap((tree) => tree.roots);
   const markers = new Set([homeMarker(home), ...trees.flatMap((tree) => [...tree.markers])]);
   await endTree({ roots, markers }, graceMs);
@@ -181,7 +184,13 @@ async function observe(home: Home, id: string): Promise<RunObservation> {
     await endTree(await treeOf(home, id), LEFTOVER_GRACE_MS);
     await markSwept(folder);
   }
-  return { state: "exited", code: await readExit(folder), outputBytes: await outputBytes(folder) };
+  const code = await readExit(folder);
+  return {
+    state: "exited",
+    code,
+    outputBytes: await outputBytes(folder),
+    ...((await isStopped(folder)) && { stopped: true }),
+  };
 }
 
 async function treeOf(home: Home, id: string): Promise<ProcessTree> {

@@ -95,6 +95,15 @@ export async function isSwept(folder: string): Promise<boolean> {
   return (await readText(join(folder, "swept"))) !== undefined;
 }
 
+/** Notes that STOP ended the run: its end is then nobody's failure. */
+export async function markStopped(folder: string): Promise<void> {
+  await writeFile(join(folder, "stopped"), "");
+}
+
+export async function isStopped(folder: string): Promise<boolean> {
+  return (await readText(join(folder, "stopped"))) !== undefined;
+}
+
 /** Bytes of output that are there to read, both streams together. */
 export async function outputBytes(folder: string): Promise<number> {
   const sizes = await Promise.all(["stdout", "stderr"].map((name) => fileSize(join(folder, name))));

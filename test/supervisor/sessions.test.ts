@@ -6,6 +6,9 @@ import { test } from "node:test";
 import { HOUR, MINUTE } from "../../hub/base/clock.ts";
 import { SHEET } from "../../hub/base/session.ts";
 import { releaseStop, setStop } from "../../hub/base/stop-file.ts";
+import type { Store } from "../../hub/stores/store.ts";
+import type { Machine } from "../../supervisor/machines/machine.ts";
+import { endAllRuns } from "../../supervisor/machines/native.ts";
 import { pidsWith } from "../machines/native-home.ts";
 import { scriptedConfig } from "../helpers/small-hub.ts";
 import { until } from "../helpers/until.ts";
@@ -355,5 +358,45 @@ test("a session takes its next task by itself and is given a workspace for it", 
     const [session, ...others] = await world.store.recentSessions(10);
     assert.deepEqual(others, []);
     assert.equal(session?.tasksDone, 2);
+  });
+});
+
+test("law 4: a session whose launch ends during a look is not taken for one that has no process", async () => {
+  let store: Store | undefined;
+  // Each look reads the sessions and then waits here until those that were being launched run.
+  const slowHealth = (machine: Machine): Map<string, Machine> => {
+    const launched = async () => (await store?.liveSessions())?.every(({ state }) => state !== "preparing") ?? true;
+    const health = async () => {
+      await until("the launch has ended", launched, 2_000).catch(() => undefined);
+      return machine.health();
+    };
+    return new Map([["native", { ...machine, health }]]);
+  };
+  await withWorld({ machines: slowHealth }, async (world) => {
+    store = world.store;
+    const ids: number[] = [];
+    for (const name of ["one", "two"]) ids.push(await world.task(await world.project(name), "do:hold"));
+    for (const id of ids) await world.reaches(id, "running");
+    const seq = await world.store.lastSeq();
+    await until("both go on calling", async () => (await world.store.lastSeq()) > seq + 6);
+    for (const id of ids) {
+      const task = await world.store.task(id);
+      assert.deepEqual([task?.state, task?.failures, task?.fence], ["running", 0, 1], task?.why);
+    }
+  });
+});
+
+test("law 10: STOP with a dead hub is no failure of the task that it ended", async () => {
+  await withWorld({}, async (world) => {
+    const id = await world.task(await world.project("antenna"), "do:hold");
+    const session = await holder(world, id);
+    const { home } = world.hub;
+    await world.restart({}, async () => {
+      setStop(home.stopFile, { at: "", by: "mike", why: "" });
+      assert.equal((await endAllRuns(home)).runs.length, 1);
+      releaseStop(home.stopFile);
+    });
+    await until("its end is noted", async () => (await world.store.session(session.id))?.state === "ended");
+    assert.equal((await world.store.task(id))?.failures, 0);
   });
 });

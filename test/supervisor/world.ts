@@ -27,7 +27,7 @@ export interface World {
   /** Waits until the task is in the state, and answers it. */
   reaches(taskId: number, state: Task["state"], ms?: number): Promise<Task>;
   /** Stops the hub cleanly and starts a new one over the same home. */
-  restart(options?: SmallHubOptions): Promise<SmallHub>;
+  restart(options?: SmallHubOptions, meanwhile?: () => Promise<void>): Promise<SmallHub>;
   /** Starts a hub after the last one was stopped. */
   begin(): Promise<void>;
   git(folder: string, ...args: string[]): Promise<string>;
@@ -77,8 +77,9 @@ export async function withWorld(options: SmallHubOptions, tell: (world: World) =
         throw new Error(`${String(error)}; it is ${last?.state}: ${last?.why}`, { cause: error });
       });
     },
-    async restart(changed = options) {
+    async restart(changed = options, meanwhile = async () => undefined) {
       await hub.stop();
+      await meanwhile();
       return (hub = await startSmallHub(home, changed));
     },
     async begin() {
