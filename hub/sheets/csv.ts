@@ -7,6 +7,7 @@ import { safeCell } from "./cells.ts";
 import { freshHeader } from "./columns.ts";
 import { emptyCsv, newCsv, patchCsv, readCsv, type CsvText } from "./csv-text.ts";
 import { editorOf } from "./editors.ts";
+import { halfSaved, isOpenForWriting } from "./half-saved.ts";
 import {
   hashOf,
   isCode,
@@ -23,6 +24,10 @@ export interface CsvSheetOptions {
   clock?: Clock;
   /** How long a file must have been left alone before it is read, in milliseconds: nobody saves in one instant. */
   quietMs?: number;
+  /** How long a file that lost rows, or the end of its last line, is left alone: its save may be going on. */
+  partMs?: number;
+  /** How long a file that is empty, or gone, is left alone before its rows are put back. */
+  emptyMs?: number;
   /** How long a replaced file is kept and watched, in milliseconds. */
   asideMs?: number;
   replace?: ReplaceOptions;
@@ -30,7 +35,12 @@ export interface CsvSheetOptions {
 
 const QUIET_MS = 250;
 const QUIET_LIMIT_MS = 5_000;
+const PART_MS = 3_000;
+const EMPTY_MS = 10_000;
 const ASIDE_MS = 10_000;
+/** Who emptied a file is about to write to it, however slowly. */
+const EMPTY_ASIDE_MS = 600_000;
+const EMPTY_HASH = sha256(Buffer.alloc(0));
 const WATCH_DEBOUNCE_MS = 100;
 
 /** What is known of a tab's file. */
@@ -38,6 +48,8 @@ interface KnownFile {
   signature: string;
   hash: string | undefined;
   text: CsvText | { why: string };
+  /** It looks half saved, so it is neither believed nor written over yet. */
+  waits?: string;
 }
 
 /** A replaced file that an editor may still write to. */
@@ -58,7 +70,10 @@ interface Earlier {
 /** A sheet of CSV files in `folder`, one a tab: `Projects.csv`, `Task Queue.csv` and so on. */
 export function createCsvSheet(folder: string, options: CsvSheetOptions = {}): Sheet {
   const { clock = systemClock, quietMs = QUIET_MS, asideMs = ASIDE_MS } = options;
+  const limits = { partMs: options.partMs ?? PART_MS, emptyMs: options.emptyMs ?? EMPTY_MS };
   const files = new Map<TabName, KnownFile>();
+  /** What was last believed of each tab, or written to it. */
+  const believed = new Map<TabName, CsvText>();
   const stable = new Map<string, { signature: string; since: number }>();
   const asides = new Map<string, Aside>();
   const earlier = new Map<string, Earlier>();
@@ -75,10 +90,27 @@ export function createCsvSheet(folder: string, options: CsvSheetOptions = {}): S
     return quietMs === 0;
   }
 
+  /** What a file looks like whose save may be going on; undefined when it can be believed. */
+  function waitsFor(tab: TabName, path: string, text: CsvText): string | undefined {
+    const half = halfSaved(tab, text, believed.get(tab), limits);
+    if (half === undefined) return undefined;
+    const since = stable.get(path)?.since ?? clock.monotonic();
+    return clock.monotonic() - since < half.ms || isOpenForWriting(path) ? half.looks : undefined;
+  }
+
+  function take(tab: TabName, file: { signature: string; hash: string | undefined; text: CsvText }): void {
+    const looks = waitsFor(tab, pathOf(tab), file.text);
+    if (looks === undefined) believed.set(tab, file.text);
+    files.set(tab, looks === undefined ? file : { ...file, waits: looks });
+  }
+
   async function load(): Promise<void> {
     const start = clock.monotonic();
     for (;;) {
-      const changed = TAB_NAMES.filter((tab) => files.get(tab)?.signature !== signatureOf(pathOf(tab)));
+      const changed = TAB_NAMES.filter((tab) => {
+        const file = files.get(tab);
+        return file?.waits !== undefined || file?.signature !== signatureOf(pathOf(tab));
+      });
       const busy = changed.filter((tab) => !isQuiet(pathOf(tab), signatureOf(pathOf(tab))));
       if (busy.length === 0) {
         if (changed.every((tab) => loadFile(tab))) return;
@@ -95,7 +127,10 @@ export function createCsvSheet(folder: string, options: CsvSheetOptions = {}): S
     const path = pathOf(tab);
     const signature = signatureOf(path);
     if (signature === MISSING) {
-      files.set(tab, { signature, hash: undefined, text: emptyCsv() });
+      const file = { signature, hash: undefined, text: emptyCsv() };
+      // Who has never seen the file makes it; who has seen it gives its editor time to put the new one there.
+      if (believed.has(tab)) take(tab, file);
+      else files.set(tab, file);
       return true;
     }
     let bytes: Buffer;
@@ -107,7 +142,9 @@ export function createCsvSheet(folder: string, options: CsvSheetOptions = {}): S
       return true;
     }
     if (signatureOf(path) !== signature) return false;
-    files.set(tab, { signature, hash: sha256(bytes), text: readCsv(tab, bytes) });
+    const text = readCsv(tab, bytes);
+    if ("why" in text) files.set(tab, { signature, hash: sha256(bytes), text });
+    else take(tab, { signature, hash: sha256(bytes), text });
     return true;
   }
 
@@ -139,7 +176,8 @@ export function createCsvSheet(folder: string, options: CsvSheetOptions = {}): S
     notes: string[],
   ): void {
     if (known?.signature === signature) {
-      if (clock.monotonic() - known.since < asideMs) return;
+      const keptMs = known.expected === EMPTY_HASH ? Math.max(asideMs, EMPTY_ASIDE_MS) : asideMs;
+      if (clock.monotonic() - known.since < keptMs || isOpenForWriting(path)) return;
       asides.delete(path);
       stable.delete(path);
       rmSync(path, { force: true });
@@ -153,6 +191,11 @@ export function createCsvSheet(folder: string, options: CsvSheetOptions = {}): S
     if (signatureOf(path) !== signature) return;
     const hash = sha256(bytes);
     const text = readCsv(tab, bytes);
+    const part = "content" in text && text.content.header.length > 0;
+    if (part && !hash.startsWith(expected) && waitsFor(tab, path, text) !== undefined) {
+      unsettled = true;
+      return;
+    }
     if (hash.startsWith(expected) || ("content" in text && text.content.header.length === 0)) {
       asides.set(path, { expected: hash, since: clock.monotonic(), signature });
     } else if ("content" in text) {
@@ -166,14 +209,17 @@ export function createCsvSheet(folder: string, options: CsvSheetOptions = {}): S
   }
 
   function readingNow(notes: string[]): SheetReading {
-    const reading: SheetReading = { version: "", tabs: {}, held: [], notes, earlier: [] };
+    const reading: SheetReading = { version: "", tabs: {}, held: [], waiting: [], notes, earlier: [] };
     const hashes: string[] = [];
     for (const tab of TAB_NAMES) {
       const file = files.get(tab);
       if (file === undefined) continue;
-      hashes.push(`${tab} ${file.hash ?? MISSING}`);
+      hashes.push(`${tab} ${file.hash ?? MISSING}${file.waits === undefined ? "" : " waits"}`);
       const name = `${tab}.csv`;
-      if ("why" in file.text) notes.push(`${name} ${file.text.why}. Nothing is read from it or written to it.`);
+      if (file.waits !== undefined) {
+        const why = `${name} ${file.waits}, as if it were being saved: it is left alone until it has not changed for some seconds`;
+        reading.waiting.push({ tab, why });
+      } else if ("why" in file.text) notes.push(`${name} ${file.text.why}. Nothing is read from it or written to it.`);
       else {
         reading.tabs[tab] = file.text.content;
         if (file.text.note !== "") notes.push(`${name} ${file.text.note}.`);
@@ -193,6 +239,7 @@ export function createCsvSheet(folder: string, options: CsvSheetOptions = {}): S
     const file = files.get(edits.tab);
     if (file === undefined || "why" in file.text || signatureOf(path) !== file.signature)
       return { outcome: "changed", why: `${edits.tab}.csv was saved meanwhile` };
+    if (file.waits !== undefined) return { outcome: "held", why: `${edits.tab}.csv is being saved` };
     const editor = editorOf(path);
     if (editor !== undefined) return { outcome: "held", why: editor };
     mkdirSync(folder, { recursive: true });
@@ -206,7 +253,9 @@ export function createCsvSheet(folder: string, options: CsvSheetOptions = {}): S
       asides.set(replaced.aside, { expected: file.hash, since: clock.monotonic(), signature: same ? signature : "" });
     }
     const signature = signatureOf(path);
-    if (replaced.ours) files.set(edits.tab, { signature, hash: sha256(bytes), text: readCsv(edits.tab, bytes) });
+    const text = readCsv(edits.tab, bytes);
+    if (replaced.ours) files.set(edits.tab, { signature, hash: sha256(bytes), text });
+    if (!("why" in text)) believed.set(edits.tab, text);
     return { outcome: "written", why: "" };
   }
 

@@ -34,6 +34,8 @@ export interface MergeInput {
   histories: Histories;
   projects: ProjectHubRow[];
   tasks: TaskHubRow[];
+  /** The tabs are a save that a newer file took the place of: the file as it is now does not show what is taken from it. */
+  earlier?: boolean;
   /** The highest revision so far. */
   rev: number;
   /** The person's zone, for the end of a deadline's day. */
@@ -387,13 +389,13 @@ function isEdit(
 
 /** What is agreed once the person's edits are in: of an old file, only those edits are news. */
 function seenCells<Row extends HubRow>(
-  { history, rev, layout }: RowMerge<Row>,
+  { history, rev, layout, input }: RowMerge<Row>,
   base: Base,
   shown: Cells,
   taken: string[],
 ): Cells {
   const newest = history.at(-1);
-  if (newest === undefined || isCurrent(history, rev)) return shown;
+  if (newest === undefined || (!input.earlier && isCurrent(history, rev))) return shown;
   const cells: Cells = {};
   const was: Cells = {};
   for (const { column } of layout.columns) {

@@ -41,6 +41,8 @@ export interface SheetReading {
   tabs: Partial<Record<TabName, TabContent>>;
   /** Tabs that nothing may be written to now, and why ("LibreOffice has Projects.csv open"). */
   held: { tab: TabName; why: string }[];
+  /** Tabs that look half saved and are not in `tabs` until they have been left alone for long enough. */
+  waiting: { tab: TabName; why: string }[];
   /** What else a person should know: tabs that cannot be read, an unusual encoding. */
   notes: string[];
   /** Saves that a newer file took the place of before they were read, oldest first. */

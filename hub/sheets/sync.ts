@@ -47,6 +47,8 @@ const MISSING_MS = 1_500;
 const MERGES_A_LOOK = 6;
 const WRITES_A_LOOK = 3;
 const KEPT_REVISIONS = 20;
+/** How soon a file is looked at again that looked half saved. */
+const WAITING_MS = 500;
 /** Uptimes go on although nothing happens. */
 const REFRESH_MS = 60_000;
 
@@ -64,6 +66,7 @@ export function createSheetSync(options: SheetSyncOptions): SheetSync {
   let obeyed = false;
   let lastKey = "";
   let lookAgain = true;
+  let waiting = false;
   let refreshAt = 0;
   let told = new Set<string>();
   let state = { ok: true, words: "The sheet was not read yet." };
@@ -86,6 +89,7 @@ export function createSheetSync(options: SheetSyncOptions): SheetSync {
   async function cycle(): Promise<void> {
     for (let attempt = 1; attempt <= WRITES_A_LOOK; attempt++) {
       const reading = await sheet.read();
+      waiting = reading.waiting.length > 0;
       const key = JSON.stringify([reading.version, await store.lastSeq(), options.stopped() ?? null, reading.held]);
       if (key === lastKey && !lookAgain && clock.monotonic() < refreshAt) return;
       lookAgain = false;
@@ -108,7 +112,7 @@ export function createSheetSync(options: SheetSyncOptions): SheetSync {
       await sheet.settle([id]);
     }
     const tabs = usableTabs(reading, problems);
-    const unread = Object.keys(tabs).length < TAB_NAMES.length ? (problems[0] ?? "") : "";
+    const unread = Object.keys(tabs).length < TAB_NAMES.length ? (problems[0] ?? reading.waiting[0]?.why ?? "") : "";
     // Before anything else, and although the rest may fail.
     if (tabs.Control !== undefined) await obey(tabs.Control);
     const rowTabs: MergeInput["tabs"] = {};
@@ -145,6 +149,7 @@ export function createSheetSync(options: SheetSyncOptions): SheetSync {
         histories: histories ?? new Map(),
         projects: view.projects,
         tasks: view.tasks,
+        earlier,
         rev,
         zone,
         missingLong: (key) => earlier || clock.monotonic() - (missingSince.get(key) ?? Infinity) >= missingMs,
@@ -284,7 +289,7 @@ export function createSheetSync(options: SheetSyncOptions): SheetSync {
         const woken = new Promise<void>((resolve) => (wake = resolve));
         await syncNow();
         if (ending.signal.aborted) break;
-        await Promise.race([woken, clock.sleep(intervalMs, timer.signal)]);
+        await Promise.race([woken, clock.sleep(waiting ? Math.min(WAITING_MS, intervalMs) : intervalMs, timer.signal)]);
         timer.abort();
       }
     } finally {

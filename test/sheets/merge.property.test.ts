@@ -82,7 +82,7 @@ class Model {
         this.consume();
         this.unwritten ||= this.failWrites;
         const { content } = copyOf(this.file);
-        return { version: version(), tabs: { "Task Queue": content }, held: [], notes: [], earlier: [] };
+        return { version: version(), tabs: { "Task Queue": content }, held: [], waiting: [], notes: [], earlier: [] };
       },
       write: async (expected, edits) => {
         if (expected !== version()) return { outcome: "changed", tabs: [], why: "" };

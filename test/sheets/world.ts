@@ -61,7 +61,7 @@ function worldIn(folder: string, store: Store, options: WorldOptions): World {
   const clock = options.clock ?? systemClock;
   const stops: string[] = [];
   const stop: World["stop"] = { now: undefined };
-  const csv = { quietMs: 0, clock, ...options.csv };
+  const csv = { quietMs: 0, partMs: 0, emptyMs: 0, clock, ...options.csv };
   const path = (tab: TabName) => join(folder, `${tab}.csv`);
   const make = (sheet: Sheet, extra: Partial<SheetSyncOptions> = {}) =>
     createSheetSync({
