@@ -12,6 +12,8 @@ import { projectStatus, type Project, type StateCounts } from "./base/project.ts
 import type { Principal, Session } from "./base/session.ts";
 import { COMPLEXITIES, isOpen, TASK_STATES, TASK_TYPES, type Task } from "./base/task.ts";
 import type { StopControl } from "./mcp.ts";
+import { dependencyNames } from "./queue/dependencies.ts";
+import { allowedAgents } from "./routing/allowed-agents.ts";
 import type { Question, Store } from "./stores/store.ts";
 import type { ToolContext } from "../tools/tool.ts";
 import { whatsNext } from "../tools/whats-next.ts";
@@ -79,6 +81,10 @@ const tokenBody = z.strictObject({
 });
 const stopBody = z.strictObject({ why: text(500).default("") });
 const noBody = z.strictObject({});
+/** What becomes a command or a path of the person's machine: nothing that a client's model may write. */
+const TRUSTED_FIELDS = ["repo", "path", "setup", "check", "machine"] as const;
+/** How many names an error offers. */
+const OFFERED = 20;
 
 /** Told with a status of its own. */
 class ApiError extends Error {
@@ -92,7 +98,7 @@ class ApiError extends Error {
 
 /**
  * The routes under `/api`. Whoever mounts them has put the caller into the variable
- * `principal`. `admin` may do all, `human` all but tokens and login codes, `agent` nothing: it
+ * `principal`. `admin` may do all, `human` all but tokens, login codes and the cells of a project that are commands, `agent` nothing: it
  * has the tools, and its own task as a resource. A token that is bound to a project sees that project alone.
  * Errors are `{ error: { message } }`, and times are UTC in ISO 8601.
  */
@@ -110,7 +116,8 @@ export function createApi(parts: ApiParts): Hono<ApiEnv> {
   api.get("/tasks/:id", async (c) => {
     const by = principalOf(c);
     const task = await store.findTask(c.req.param("id"));
-    if (task === undefined || !sees(by, task.projectId)) throw new ApiError(404, "There is no such task.");
+    if (task === undefined || !sees(by, task.projectId))
+      throw new ApiError(404, "There is no such task. Those there are: cto status.");
     return c.json(await taskDetails(store, task));
   });
   api.get("/status", async (c) => c.json(await hubStatus(parts, principalOf(c))));
@@ -145,7 +152,7 @@ export function createApi(parts: ApiParts): Hono<ApiEnv> {
   api.get("/sessions/:id/log", async (c) => {
     const session = await store.session(c.req.param("id"));
     if (session === undefined || !sees(principalOf(c), session.projectId))
-      throw new ApiError(404, "There is no such session.");
+      throw new ApiError(404, "There is no such session. Those that run: cto status.");
     const { offset } = z.strictObject({ offset: z.coerce.number().int().min(0).default(0) }).parse(c.req.query());
     // Asked before reading: what is written in between is read with the next call.
     const ended = session.state === "ended";
@@ -167,6 +174,8 @@ export function createApi(parts: ApiParts): Hono<ApiEnv> {
   api.post("/tasks", async (c) => {
     const [by, body] = [principalOf(c), await bodyOf(c, taskBody)];
     const project = await projectNamed(store, by, body.project);
+    if (body.agent !== undefined) needAgent(parts, body.agent);
+    if (body.dependsOn !== undefined) await needTasks(store, by, body.dependsOn, project);
     const task = await store.addTask(
       by,
       {
@@ -187,6 +196,12 @@ export function createApi(parts: ApiParts): Hono<ApiEnv> {
   api.post("/projects", async (c) => {
     const [by, { name, ...rest }] = [principalOf(c), await bodyOf(c, projectBody)];
     if (by.projectId !== null) throw new ApiError(403, "This token is for one project: it makes no others.");
+    const trusted = TRUSTED_FIELDS.filter((field) => rest[field] !== undefined);
+    if (by.role !== "admin" && trusted.length > 0)
+      throw new ApiError(
+        403,
+        `Only the person sets ${trusted.join(", ")}: in the sheet's row, or with cto add --new-project.`,
+      );
     const known = (await store.projects()).find((each) => each.name.toLowerCase() === name.toLowerCase());
     if (known !== undefined) throw new ApiError(409, `There is a project "${known.name}" already.`);
     const given = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined));
@@ -406,6 +421,30 @@ async function projectNamed(store: Store, by: Principal, name: string): Promise<
   const names = (await store.projects()).filter((each) => sees(by, each.id)).map((each) => `"${each.name}"`);
   const there = names.length === 0 ? "There is none yet." : `There are: ${names.slice(0, 20).join(", ")}.`;
   throw new ApiError(404, `There is no project "${name}". ${there}`);
+}
+
+/** Throws unless one of the configured agents, started or not, is meant by `wanted`. */
+function needAgent({ agents }: Pick<ApiParts, "agents">, wanted: string): void {
+  if (allowedAgents(agents, wanted, "").length > 0) return;
+  const names = agents.map(({ name }) => name);
+  const there = names.length === 0 ? "There is none yet: see config.yaml." : `There is: ${listed(names)}.`;
+  throw new ApiError(404, `There is no agent "${wanted}". ${there}`);
+}
+
+/** Throws unless all that `dependsOn` names are tasks that the caller sees. */
+async function needTasks(store: Store, by: Principal, dependsOn: string, project: Project): Promise<void> {
+  for (const name of dependencyNames(dependsOn)) {
+    const task = await store.findTask(name);
+    if (task !== undefined && sees(by, task.projectId)) continue;
+    const tasks = await store.tasks({ projectId: project.id, limit: OFFERED + 1 });
+    const names = tasks.map(({ id, alias }) => alias ?? taskName(id));
+    const there = names.length === 0 ? "has none yet." : `has: ${listed(names)}.`;
+    throw new ApiError(404, `There is no task "${name}" to depend on. ${project.name} ${there}`);
+  }
+}
+
+function listed(names: string[]): string {
+  return `${names.slice(0, OFFERED).join(", ")}${names.length > OFFERED ? " and more" : ""}`;
 }
 
 function principalOf(c: Context<ApiEnv>): Principal {

@@ -2,6 +2,8 @@ import { z } from "zod";
 import { taskName } from "../hub/base/ids.ts";
 import type { Project } from "../hub/base/project.ts";
 import { isHeld, type Task, type TaskState } from "../hub/base/task.ts";
+import { GO_ON } from "../hub/base/questions.ts";
+import { saysNobody } from "../hub/routing/allowed-agents.ts";
 import { span } from "./ages.ts";
 import { oneLine, quoted } from "./fenced.ts";
 import { mayUse } from "./named.ts";
@@ -10,6 +12,8 @@ import { workingSession } from "./working-session.ts";
 
 /** Lines of each kind: the whole answer is about a dozen. */
 const SHOWN = 3;
+/** Tasks that are looked at for those of a kind. */
+const SEARCHED = 200;
 /** Whom ready tasks are asked for: whoever may come. */
 const ANYBODY = "*";
 
@@ -69,19 +73,23 @@ function suggestionForAgent(ctx: ToolContext, mine: Task | undefined): string {
 async function forPerson(ctx: ToolContext): Promise<Data> {
   const projects = new Map((await ctx.store.projects()).map((each) => [each.id, each]));
   const of = (task: Task) => nameOf(projects.get(task.projectId));
-  const list = (states: TaskState[]) => visible(ctx, { states });
-  const finished = await list(["done"]);
+  const list = (states: TaskState[], limit = 20, order: "queue" | "newest" = "newest") =>
+    visible(ctx, { states, limit, order });
+  // What the sheet brought in as finished has nothing to be merged.
+  const finished = (await list(["done"], SEARCHED)).filter((task) => task.integratedCommit !== null);
   const running = await list(["running", "checking", "in_review"]);
-  const waiting = [...(await list(["blocked", "failed"])), ...(await list(["waiting"]))];
+  const forNobody = (await list(["queued"], SEARCHED, "queue")).filter((task) => saysNobody(task.why));
+  const waiting = [...(await list(["blocked", "failed"])), ...forNobody, ...(await list(["waiting"]))];
   const questions = (await ctx.store.openQuestions()).filter((each) => mayUse(ctx, each.projectId));
   const next = await nextTasks(ctx, ctx.principal.projectId, SHOWN);
   const data = {
     ...stopped(ctx),
     finished: some(finished.map((task) => `${line(task)} in ${of(task)}, ${labels(task)}`)),
     questions: some(
-      questions.map(
-        (each) => `question ${each.id} of ${nameOf(projects.get(each.projectId))}: ${quoted(each.text, 160)}`,
-      ),
+      questions.map(({ id, projectId, taskId, text }) => {
+        const about = taskId === null ? "" : ` about ${taskName(taskId)}`;
+        return `question ${id} of ${nameOf(projects.get(projectId))}${about}: ${quoted(text, 160)}`;
+      }),
     ),
     running: some(
       await Promise.all(
@@ -94,43 +102,56 @@ async function forPerson(ctx: ToolContext): Promise<Data> {
     ),
     next: next.map((task) => `${line(task)} in ${of(task)}, ${rankOf(task, projects.get(task.projectId))}`),
   };
-  return { ...data, suggestion: suggestionForPerson(data, finished[0], projects.size) };
+  return { ...data, suggestion: suggestionForPerson(data, finished[0], forNobody[0], projects.size) };
 }
 
 /** One more than is shown, so that "and more" can be said without counting everything. */
-async function visible(ctx: ToolContext, filter: { states: TaskState[] }): Promise<Task[]> {
+async function visible(
+  ctx: ToolContext,
+  filter: { states: TaskState[]; limit: number; order: "queue" | "newest" },
+): Promise<Task[]> {
   const { projectId } = ctx.principal;
-  return ctx.store.tasks({ ...filter, ...(projectId !== null && { projectId }), limit: 20 });
+  return ctx.store.tasks({ ...filter, ...(projectId !== null && { projectId }) });
 }
 
 /** What would be handed out next, best first: of lanes that are free, then of the others. */
 async function nextTasks(ctx: ToolContext, projectId: number | null, limit: number): Promise<Task[]> {
   const found: Task[] = [];
   if (projectId === null) {
-    const heads = (await ctx.store.readyHeads([ANYBODY], limit)).toSorted(
+    const heads = (await ctx.store.readyHeads([ANYBODY], SEARCHED)).toSorted(
       (a, b) => a.band - b.band || a.served - b.served,
     );
-    for (const head of heads.slice(0, limit))
-      found.push(...[await ctx.store.task(head.taskId)].filter((task) => task !== undefined));
+    for (const head of heads) {
+      const task = await ctx.store.task(head.taskId);
+      if (task !== undefined && !saysNobody(task.why)) found.push(task);
+      if (found.length >= limit) break;
+    }
   }
   if (found.length >= limit) return found;
   const queued = await ctx.store.tasks({
     states: ["queued"],
     order: "queue",
-    limit,
+    limit: SEARCHED,
     ...(projectId !== null && { projectId }),
   });
-  const others = queued.filter((task) => !found.some((each) => each.id === task.id));
+  const others = queued.filter((task) => !saysNobody(task.why) && !found.some((each) => each.id === task.id));
   return [...found, ...others].slice(0, limit);
 }
 
-function suggestionForPerson(data: Omit<Data, "suggestion">, finished: Task | undefined, projects: number): string {
+function suggestionForPerson(
+  data: Omit<Data, "suggestion">,
+  finished: Task | undefined,
+  forNobody: Task | undefined,
+  projects: number,
+): string {
   if (data.stopped !== undefined) return "Nothing runs while STOP is set. To go on, ask for control with release.";
-  if ((data.questions ?? []).length > 0) return "Answer the first question: work waits for it.";
+  if ((data.questions ?? []).length > 0) return `Work waits for an answer. ${GO_ON}`;
   if (finished !== undefined)
     return `Look at ${taskName(finished.id)} and merge it; it is on branch cto/${taskName(finished.id)}.`;
   if (data.running.length > 0) return "Nothing needs you: work is under way.";
   if (data.next.length > 0) return "The queue has work and nothing runs: see that an agent is enabled in config.yaml.";
+  if (forNobody !== undefined)
+    return `${taskName(forNobody.id)} waits for an agent: correct its Assigned To, its project's Model, or agents in config.yaml.`;
   return projects === 0
     ? "Add a project to the sheet."
     : "The queue is empty: add a task to the sheet, or with add_task.";

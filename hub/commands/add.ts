@@ -43,7 +43,10 @@ Example: cto add "Write the parser" --project Compiler --type implementation --d
     const newProject = projectOf(parsed, project, io);
     const hub = await needHub(homeOf(io));
     if (newProject !== undefined) await hub.post("/projects", newProject);
-    const added = await addTask(hub, task);
+    const added = await addTask(hub, task).catch((error: unknown) => {
+      if (newProject === undefined || !(error instanceof CommandError)) throw error;
+      throw new CommandError(`${error.message} The project is there now: leave --new-project out.`, { cause: error });
+    });
     io.stdout.write(
       switchOption(parsed, "json")
         ? `${JSON.stringify(added, null, 2)}\n`

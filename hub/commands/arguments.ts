@@ -69,13 +69,18 @@ export function choiceOption<Choice extends string>(
   );
 }
 
-/** Milliseconds for `90s`, `30m`, `8h`, `7d`; throws `UsageError` for anything else. */
+/** The longest duration that is taken, in days. */
+const LONGEST_DAYS = 366;
+
+/** Milliseconds for `90s`, `30m`, `8h`, `7d`, up to 366 days; throws `UsageError` for anything else. */
 export function durationOf(text: string, name: string): number {
   const match = /^(\d{1,6})([smhd])$/.exec(text.trim());
   const amount = Number(match?.[1] ?? 0);
   if (match === null || amount === 0)
     throw new UsageError(`--${name} is "${text}", and must be a number with s, m, h or d, such as 8h.`);
   const unit = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }[match[2] as "s" | "m" | "h" | "d"];
+  if (amount * unit > LONGEST_DAYS * 86_400_000)
+    throw new UsageError(`--${name} is "${text}", and the longest is ${LONGEST_DAYS}d.`);
   return amount * unit;
 }
 

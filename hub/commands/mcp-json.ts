@@ -33,6 +33,7 @@ Example: cto mcp-json > .mcp.json
     ];
     if (fromEnv && (project !== undefined || ttl !== undefined))
       throw new UsageError("--env makes no token: --project and --ttl belong to cto token create then.");
+    const ttlMs = durationOf(ttl ?? DEFAULT_TTL, "ttl");
     const hub = await needHub(homeOf(io));
     const made = fromEnv
       ? { token: "${CTO_TOKEN}" }
@@ -40,7 +41,7 @@ Example: cto mcp-json > .mcp.json
           role: "human",
           project,
           label: "cto mcp-json",
-          ttlMs: durationOf(ttl ?? DEFAULT_TTL, "ttl"),
+          ttlMs,
         });
     io.stdout.write(mcpJson(hub.url, made.token));
     return 0;

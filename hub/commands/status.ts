@@ -5,6 +5,7 @@ import type { HubStatus } from "../api.ts";
 import { readArguments, switchOption } from "./arguments.ts";
 import type { Command } from "./command.ts";
 import { findHub, homeOf } from "./hub-client.ts";
+import { GO_ON } from "../base/questions.ts";
 import { plain, short, table, taskRow } from "./words.ts";
 
 /** Finished tasks that are worth a line. */
@@ -103,6 +104,7 @@ function summary(status: HubStatus): string {
       question.task ?? "",
       short(plain(question.text), 100),
     ]),
+    status.questions.length === 0 ? undefined : `  ${GO_ON}\n`,
   ]
     .filter((part) => part !== undefined)
     .join("\n");

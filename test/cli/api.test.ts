@@ -71,6 +71,44 @@ test("admin may do all, human all but tokens and logins, agent nothing of it", a
   });
 });
 
+test("what becomes a command or a path is refused to a client of the person's: only the command line sets it", async () => {
+  await withHub(async ({ call, store }) => {
+    for (const [field, value] of Object.entries({
+      setup: "make",
+      check: "make",
+      repo: "/r",
+      path: "p",
+      machine: "native",
+    })) {
+      const { status, answer } = await call("human", "/projects", { name: `P ${field}`, [field]: value });
+      assert.equal(status, 403, field);
+      assert.match((answer as { error: { message: string } }).error.message, new RegExp(`sets ${field}: in the sheet`));
+      assert.equal((await call("admin", "/projects", { name: `P ${field}`, [field]: value })).status, 201);
+    }
+    assert.equal((await store.projects()).length, 5);
+  });
+});
+
+test("a task for an agent, or after a task, that is not there is refused with those that are", async () => {
+  await withHub(async ({ call, store, cto }) => {
+    await store.addProject(SUPERVISOR, { name: "P" }, Date.now());
+    const add = (more: object) => call("human", "/tasks", { project: "P", description: "d", ...more });
+    const message = ({ answer }: { answer: unknown }) => (answer as { error: { message: string } }).error.message;
+    assert.equal(message(await add({ agent: "nobody" })), 'There is no agent "nobody". There is: worker.');
+    assert.equal(message(await add({ dependsOn: "T99" })), 'There is no task "T99" to depend on. P has none yet.');
+    assert.equal((await add({ agent: "Worker" })).status, 201);
+    assert.equal(message(await add({ dependsOn: "T1, T99" })), 'There is no task "T99" to depend on. P has: T1.');
+    assert.equal((await add({ dependsOn: "T1" })).status, 201);
+    assert.equal((await store.tasks()).length, 2);
+    const refused = await cto("add", "x", "-p", "Q", "--new-project", "--agent", "nobody");
+    assert.equal(refused.code, 1);
+    assert.match(
+      refused.err,
+      /no agent "nobody"\. There is: worker\. The project is there now: leave --new-project out/,
+    );
+  });
+});
+
 test("a token of one project sees and changes that project alone", async () => {
   await withHub(async ({ call, store, tokens }) => {
     const own = await store.addProject(SUPERVISOR, { name: "Own" }, Date.now());

@@ -36,6 +36,7 @@ test("wrong usage is code 2 and says what was probably meant", async () => {
       out: "",
       err: 'cto: there is no command "staus". Did you mean "status"? All of them: cto --help\n',
     });
+    assert.equal((await cto("bogus")).err, 'cto: there is no command "bogus". All of them: cto --help\n');
     const wrong: [string[], RegExp][] = [
       [["status", "--jsno"], /no option --jsno\. Did you mean "--json"\?/],
       [["status", "now"], /"now" is one word too many/],
@@ -51,12 +52,13 @@ test("wrong usage is code 2 and says what was probably meant", async () => {
       [["token", "create"], /say for whom: --role/],
       [["token", "create", "--role", "boss"], /must be one of agent, human, admin/],
       [["mcp-json", "--env", "--ttl", "8h"], /--env makes no token/],
+      [["mcp-json", "--ttl", "99999d"], /--ttl is "99999d", and the longest is 366d\./],
     ];
     for (const [args, says] of wrong) {
       const { code, out, err } = await cto(...args);
       assert.deepEqual([code, out], [2, ""], args.join(" "));
       assert.match(err, says);
-      assert.match(err, /--help\n$/);
+      assert.match(err, /[.!?…] More: cto [a-z -]+ --help\n$/);
     }
   });
 });
@@ -217,7 +219,7 @@ test("token create prints a token and nothing else", async () => {
     const principal = await tokens.principalOf(made.out.trim());
     assert.deepEqual([principal?.role, principal?.projectId], ["agent", project.id]);
     assert.match((await cto("token", "create", "--role", "human", "--ttl", "8")).err, /such as 8h/);
-    assert.match((await cto("token", "create", "--role", "human", "--ttl", "900d")).err, /ttlMs/);
+    assert.match((await cto("token", "create", "--role", "human", "--ttl", "900d")).err, /the longest is 366d/);
     assert.match((await cto("token", "create", "--role", "agent", "--project", "Q")).err, /There are: "P"/);
   });
 });
@@ -249,6 +251,7 @@ test("logs prints the transcript of a task's session, and of a session", async (
     const now = Date.now();
     const project = await store.addProject(SUPERVISOR, { name: "P", machine: "native" }, now);
     const task = await store.addTask(SUPERVISOR, { projectId: project.id, description: "d", origin: "command" }, now);
+    assert.match((await cto("logs", "T99")).err, /no such task\. Those there are: cto status/);
     assert.match((await cto("logs", "T1")).err, /No session has worked on T1 yet/);
     const id = "s-0123456789ab";
     await store.setAgents([{ name: "worker", model: "" }], now);

@@ -40,6 +40,20 @@ async function working(hub: McpHub) {
 
 const NOON = { clock: createStillClock() };
 
+/** Nothing learned from the sheet. */
+const NO_CHANGES = {
+  addProjects: [],
+  addTasks: [],
+  changeProjects: [],
+  changeTasks: [],
+  archiveProjects: [],
+  cancelTasks: [],
+  reopenTasks: [],
+  agreed: [],
+  forget: [],
+  rev: 1,
+};
+
 test("claim_next_task: the whole answer", async () => {
   await withMcpHub(async (hub) => {
     const { project, token } = await working(hub);
@@ -606,6 +620,7 @@ test("control: a token of one project neither stops everything nor touches anoth
 });
 
 test("whats_next: the whole answer for the person", async () => {
+  const answer = "Work waits for an answer. Type Queued (again) or Cancelled into the task's Status in the sheet.";
   const clock = createStillClock();
   await withMcpHub(
     async (hub) => {
@@ -626,26 +641,57 @@ test("whats_next: the whole answer for the person", async () => {
       const { data, text } = await hub.call(await hub.token(), "whats_next");
       assert.deepEqual(data, {
         finished: ['T1 "Write the parser" in "Antenna", checked, unreviewed'],
-        questions: ['question 1 of "Butterfly": "Blue or green?"'],
+        questions: ['question 1 of "Butterfly" about T3: "Blue or green?"'],
         running: ['T4 "Feed it" in "Cat", running by worker, last sign 5 min ago'],
         waiting: ['T3 "Choose the colours" in "Butterfly", blocked: "asks: Blue or green?"'],
         next: ['T2 "Print the tree" in "Antenna", priority 2'],
-        suggestion: "Answer the first question: work waits for it.",
+        suggestion: answer,
       });
       assert.equal(
         text,
         [
           'Finished, to be merged: T1 "Write the parser" in "Antenna", checked, unreviewed',
-          'Question: question 1 of "Butterfly": "Blue or green?"',
+          'Question: question 1 of "Butterfly" about T3: "Blue or green?"',
           'Running: T4 "Feed it" in "Cat", running by worker, last sign 5 min ago',
           'Waiting: T3 "Choose the colours" in "Butterfly", blocked: "asks: Blue or green?"',
           'Next: T2 "Print the tree" in "Antenna", priority 2',
-          "Suggestion: Answer the first question: work waits for it.",
+          `Suggestion: ${answer}`,
         ].join("\n"),
       );
     },
     { clock },
   );
+});
+
+test("whats_next: work that the sheet brought in as finished is not to be merged", async () => {
+  await withMcpHub(async (hub) => {
+    const project = await hub.project("Antenna");
+    const task = { project, input: { description: "Long done", origin: "sheet" as const }, agreed: {} };
+    await hub.store.applySheet({ ...NO_CHANGES, addTasks: [{ key: "a", ...task, state: "done" }] }, Date.now());
+    assert.equal((await hub.store.task(1))?.state, "done");
+    const { data } = await hub.call(await hub.token(), "whats_next");
+    assert.deepEqual(data?.["finished"], []);
+    assert.doesNotMatch(String(data["suggestion"]), /merge/);
+  });
+});
+
+test("whats_next: what no agent may have waits, and is not next", async () => {
+  await withMcpHub(async (hub) => {
+    const ids = [];
+    for (const name of ["Antenna", "Butterfly", "Cat", "Dog"])
+      ids.push(await hub.task(await hub.project(name), `Do ${name}`));
+    const why = 'no agent here is called "nobody" (its Assigned To); there is: worker';
+    const stuck = ids.slice(0, 3);
+    await hub.store.explain(
+      stuck.map((taskId) => ({ taskId, why })),
+      Date.now(),
+    );
+    const { data } = await hub.call(await hub.token(), "whats_next");
+    assert.deepEqual(data?.["next"], ['T4 "Do Dog" in "Dog", priority 3']);
+    const [first] = data["waiting"] as string[];
+    assert.match(first ?? "", /^T1 "Do Antenna" in "Antenna", queued: "no agent here is called/);
+    assert.equal((data["waiting"] as string[]).length, 3);
+  });
 });
 
 test("whats_next: stays about a dozen lines however much there is", async () => {
