@@ -189,7 +189,7 @@ export function parseConfig(text: string, path: string, env: NodeJS.ProcessEnv =
   }
   const result = configSchema.safeParse(value);
   if (!result.success)
-    throw new ConfigurationError(`${path}: ${issueText(result.error.issues[0])} Correct it and start again.`);
+    throw new ConfigurationError(`${path}: ${issueText(result.error.issues[0], value)} Correct it and start again.`);
   return completed(result.data, path, env);
 }
 
@@ -355,28 +355,69 @@ function withoutNulls(value: unknown): unknown {
   );
 }
 
-function issueText(issue: z.core.$ZodIssue | undefined): string {
+function issueText(issue: z.core.$ZodIssue | undefined, value: unknown): string {
   if (issue === undefined) return "it cannot be read.";
   if (issue.code === "unrecognized_keys") {
     const key = issue.keys[0] ?? "";
     return `there is no key "${[...issue.path, key].join(".")}".${didYouMean(key, keysAt(configSchema, issue.path))}`;
   }
   const key = issue.path.join(".");
-  return `${key === "" ? "" : `"${key}": `}${reasonOf(issue)}.`;
+  return `${key === "" ? "" : `"${key}" `}${reasonOf(issue, valueAt(value, issue.path))}.`;
 }
 
-function reasonOf(issue: z.core.$ZodIssue): string {
-  if (issue.code === "invalid_key") return issue.issues[0]?.message ?? issue.message;
+/** What is wrong with a value, such as `is 0, and must be from 0.05 to 3600`. */
+function reasonOf(issue: z.core.$ZodIssue, value: unknown): string {
+  if (issue.code === "invalid_key") return `cannot be its name: ${issue.issues[0]?.message ?? issue.message}`;
+  if (issue.code === "custom") return issue.message;
+  const is = `is ${(JSON.stringify(value) ?? "absent").slice(0, 60)}, and must be`;
+  if (issue.code === "too_small" || issue.code === "too_big") return `${is} ${rangeOf(issue)}`;
+  if (issue.code === "invalid_value")
+    return `${is} ${issue.values.length === 1 ? "" : "one of "}${issue.values.join(", ")}`;
+  if (issue.code === "invalid_type") return `${is} ${KINDS[issue.expected] ?? issue.expected}`;
   return issue.message.replace(/\.$/, "");
+}
+
+/** What the schema expects, in words. */
+const KINDS: Record<string, string> = {
+  string: "text",
+  number: "a number",
+  int: "a whole number",
+  boolean: "true or false",
+  array: "a list",
+  object: "a section with keys",
+  record: "a section with keys",
+};
+
+/** Both ends, so that a person who corrects one does not meet the other. */
+function rangeOf(issue: z.core.$ZodIssueTooSmall | z.core.$ZodIssueTooBig): string {
+  const schema = unwrapped(schemaAt(configSchema, issue.path));
+  if (schema instanceof z.ZodNumber) {
+    const [least, most] = [schema.minValue, schema.maxValue];
+    const above =
+      least === 0 && issue.code === "too_small" && issue.inclusive !== true ? "more than 0, up to" : undefined;
+    if (most !== null && Number.isFinite(most) && most < Number.MAX_SAFE_INTEGER)
+      return above === undefined ? `from ${least ?? 0} to ${most}` : `${above} ${most}`;
+    return `${least ?? 0} or more`;
+  }
+  return issue.code === "too_small" ? `at least ${issue.minimum}` : `at most ${issue.maximum}`;
+}
+
+function valueAt(value: unknown, path: PropertyKey[]): unknown {
+  return path.reduce<unknown>((at, key) => (at as Record<PropertyKey, unknown> | null | undefined)?.[key], value);
 }
 
 /** The keys that the schema knows at `path`. */
 function keysAt(schema: unknown, path: PropertyKey[]): string[] {
+  const inner = unwrapped(schemaAt(schema, path));
+  return inner instanceof z.ZodObject ? Object.keys(inner.shape) : [];
+}
+
+function schemaAt(schema: unknown, path: PropertyKey[]): unknown {
   const inner = unwrapped(schema);
   const [head, ...rest] = path;
-  if (head === undefined) return inner instanceof z.ZodObject ? Object.keys(inner.shape) : [];
-  if (inner instanceof z.ZodObject) return keysAt(inner.shape[String(head)], rest);
-  return inner instanceof z.ZodRecord ? keysAt(inner.valueType, rest) : [];
+  if (head === undefined) return inner;
+  if (inner instanceof z.ZodObject) return schemaAt(inner.shape[String(head)], rest);
+  return inner instanceof z.ZodRecord ? schemaAt(inner.valueType, rest) : undefined;
 }
 
 function unwrapped(schema: unknown): unknown {

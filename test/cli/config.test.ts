@@ -81,11 +81,38 @@ test("a misspelt key is refused by name, with the nearest", () => {
 
 test("a wrong value is refused by its key", () => {
   assert.match(refusal("scheduler: { max_concurrent_tasks: many }"), /"scheduler\.max_concurrent_tasks"/);
-  assert.match(refusal("timezone: Mars/Base"), /"timezone": is not a time zone/);
+  assert.match(refusal("timezone: Mars/Base"), /"timezone" is not a time zone/);
   assert.match(refusal("agents: { 'A b': { cli: command, command: x } }"), /lower-case letters/);
   assert.match(refusal("a: [1"), /not valid YAML/);
   assert.match(refusal("version: 2"), /"version"/);
-  assert.match(refusal("- a"), /expected object/);
+  assert.match(refusal("- a"), /section with keys/);
+  const said = (text: string) => refusal(text).replace(/^config\.yaml: (.*) Correct it and start again\.$/, "$1");
+  assert.deepEqual(
+    [
+      "scheduler: { check_interval: 0 }",
+      "scheduler: { task_time_limit: 0 }",
+      "scheduler: { max_concurrent_tasks: 51 }",
+      "scheduler: { max_concurrent_tasks: 1.5 }",
+      "dashboard: { port: 5e9 }",
+      "dashboard: { enabled: maybe }",
+      "monitoring: { log_level: loud }",
+      "agents: { a: { cli: x } }",
+      "agents: { a: { command: x, daily_limit: -1 } }",
+      "sheets: 5",
+    ].map(said),
+    [
+      '"scheduler.check_interval" is 0, and must be from 0.05 to 3600.',
+      '"scheduler.task_time_limit" is 0, and must be more than 0, up to 1440.',
+      '"scheduler.max_concurrent_tasks" is 51, and must be from 1 to 50.',
+      '"scheduler.max_concurrent_tasks" is 1.5, and must be a whole number.',
+      '"dashboard.port" is 5000000000, and must be from 0 to 65535.',
+      '"dashboard.enabled" is "maybe", and must be true or false.',
+      '"monitoring.log_level" is "loud", and must be one of debug, info, warn, warning, error, critical.',
+      '"agents.a.cli" is "x", and must be one of claude-code, qwen-code, gemini-cli, codex, command.',
+      '"agents.a.daily_limit" is -1, and must be 0 or more.',
+      '"sheets" is 5, and must be a section with keys.',
+    ],
+  );
 });
 
 test("an agent must be understood, and a command agent must have a command", () => {
