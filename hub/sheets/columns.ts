@@ -28,7 +28,7 @@ export interface Column {
 }
 
 const DEFAULT_PRIORITY = "3";
-const NAME_LIMIT = 200;
+export const NAME_LIMIT = 200;
 const DESCRIPTION_LIMIT = 20_000;
 
 function column(name: string, owner: Owner, read: CellReader = readText, aliases: string[] = []): Column {

@@ -31,6 +31,8 @@ export interface TaskHubRow extends HubRow {
   projectId: number;
   alias: string | null;
   state: Task["state"];
+  /** It does not go on because its project's row was taken out; when that comes back, so does the task. */
+  rests: boolean;
   /** The agent whose it is now or was; empty while nobody had it. */
   agent: string;
 }
@@ -74,8 +76,9 @@ export function projectRow(project: Project, counts: StateCounts, why: string, z
   };
 }
 
-/** What the hub shows in Task Queue. */
-export function taskRow(task: Task, projectName: string, zone: string): TaskHubRow {
+/** What the hub shows in Task Queue. `archived` says that the project's row was taken out. */
+export function taskRow(task: Task, projectName: string, zone: string, archived = false): TaskHubRow {
+  const rests = archived && (task.state === "queued" || task.state === "waiting" || task.state === "blocked");
   const imported = task.startedAt === null && task.agent === null;
   const agent = isHeld(task.state) || !isOpen(task.state) ? (task.agent ?? "") : "";
   const over = task.state === "cancelled" || task.state === "discarded" || task.state === "landed";
@@ -85,7 +88,8 @@ export function taskRow(task: Task, projectName: string, zone: string): TaskHubR
     alias: task.alias,
     state: task.state,
     agent: shownText(agent),
-    shown: !over,
+    rests,
+    shown: !over && !rests,
     removal: over ? "none" : isHeld(task.state) || task.state === "done" ? "back" : "end",
     clears: isOpen(task.state) && task.startedAt !== null ? ["Why", "Completed"] : ["Why"],
     removalWhy: task.state === "done" ? "it is finished and waits for your merge" : "it is being worked on",
@@ -95,7 +99,7 @@ export function taskRow(task: Task, projectName: string, zone: string): TaskHubR
       Description: tidyText(task.description),
       Type: task.type,
       "Assigned To": agent === "" ? tidyText(task.wantedAgent ?? "") : tidyText(shownText(agent)),
-      Status: TASK_WORDS[task.state],
+      Status: rests ? TASK_WORDS.cancelled : TASK_WORDS[task.state],
       Started: formatTime(task.startedAt, zone),
       // What was finished before it was imported has its own history in the row.
       Completed: imported || isOpen(task.state) ? "" : formatTime(task.completedAt, zone),
@@ -104,7 +108,12 @@ export function taskRow(task: Task, projectName: string, zone: string): TaskHubR
       Priority: task.priority === null ? "" : String(task.priority),
       "Depends On": tidyText(task.dependsOn),
       Why: shownText(
-        [whyHere(task), isOpen(task.state) ? task.bandWhy : ""].filter((words) => words !== "").join("; "),
+        (rests
+          ? ["its project's row was taken out: put it back in Projects and this goes on"]
+          : [whyHere(task), isOpen(task.state) ? task.bandWhy : ""]
+        )
+          .filter((words) => words !== "")
+          .join("; "),
       ),
     },
   };

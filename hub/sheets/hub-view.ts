@@ -28,6 +28,7 @@ export async function viewHub(store: ViewedStore, zone: string): Promise<HubView
   const counts = await store.counts();
   const tasks = (await store.tasks()).toReversed();
   const questions = await store.openQuestions();
+  const archived = new Set(projects.filter(({ hold }) => hold === "archived").map(({ id }) => id));
   const names = new Map(projects.map(({ id, name }) => [id, name]));
   const stuck = firstStuck(tasks);
   return {
@@ -35,7 +36,7 @@ export async function viewHub(store: ViewedStore, zone: string): Promise<HubView
       const count = counts.get(project.id) ?? {};
       return projectRow(project, count, projectWhy(project, count, stuck.get(project.id), questions), zone);
     }),
-    tasks: tasks.map((task) => taskRow(task, names.get(task.projectId) ?? "", zone)),
+    tasks: tasks.map((task) => taskRow(task, names.get(task.projectId) ?? "", zone, archived.has(task.projectId))),
     names,
     live: await store.liveSessions(),
     events: await store.recentEvents({ limit: LOG_EVENTS }),

@@ -2,12 +2,12 @@ import type { Project } from "../base/project.ts";
 import { slugOf } from "../base/ids.ts";
 import type { Cells, ProjectChanges, SheetChanges } from "../stores/store.ts";
 import { fold } from "./cells.ts";
-import type { Layout } from "./columns.ts";
+import { NAME_LIMIT, type Layout } from "./columns.ts";
 import type { ProjectHubRow } from "./hub-rows.ts";
 import type { CellEdit, MergeInput, NewRow, TabRules } from "./merge.ts";
 import { createProjectNames, type FoundProject, type NamedProject } from "./names.ts";
 import { textIn, type SheetRow } from "./row.ts";
-import { askOfProject, holdOfNewProject } from "./status.ts";
+import { askOfProject, holdOfNewProject, unknownProjectWord } from "./status.ts";
 import { endOfDay } from "./zone.ts";
 
 export interface ProjectRules extends TabRules<ProjectHubRow> {
@@ -22,6 +22,8 @@ export function createProjectRules(input: MergeInput, changes: SheetChanges): Pr
   const names = new Map<string, number | string>();
   const renamed = new Map<number, string>();
   const added: NamedProject[] = [];
+  /** Rows that have a name and lack something else. */
+  const untaken = new Map<string, string>();
   let find: ((text: string) => FoundProject) | undefined;
   for (const row of input.projects) if (row.hold !== "archived") names.set(fold(row.name), row.id);
 
@@ -60,9 +62,17 @@ export function createProjectRules(input: MergeInput, changes: SheetChanges): Pr
 
   function take(row: SheetRow, layout: Layout, read: (column: string) => string): NewRow {
     const name = read("Project");
-    if (name === "") return undefined;
+    if (name === "") return unnamed(row, layout);
     if (names.has(fold(name))) return { why: "there is a project of this name already: give this one another" };
-    if (textIn(row, layout, "Priority") === "") return { why: "give it a Priority (1 is first), then it is taken up" };
+    const lacks =
+      textIn(row, layout, "Priority") === ""
+        ? "give it a Priority (1 is first), then it is taken up"
+        : unknownProjectWord(read("Status"));
+    if (lacks !== undefined) {
+      const why = lacks.startsWith('"') ? `Status ${lacks}; until then it is not taken up` : lacks;
+      untaken.set(fold(name), why);
+      return { why };
+    }
     const key = `Projects ${row.at}`;
     names.set(fold(name), key);
     added.push({ ref: key, name, slug: slugOf(name) });
@@ -85,6 +95,16 @@ export function createProjectRules(input: MergeInput, changes: SheetChanges): Pr
         changes.addProjects.push({ key, input: { ...known, name, ...(hold === null ? {} : { hold }) }, agreed });
       },
     };
+  }
+
+  /** A row that says something of a project, but not of which; a note in a column of the person's own is none. */
+  function unnamed(row: SheetRow, layout: Layout): NewRow {
+    const typed = textIn(row, layout, "Project") ?? "";
+    if (typed !== "") return { why: `its Project name is longer than ${NAME_LIMIT} characters: shorten it` };
+    const says = layout.columns.some(
+      ({ column }) => column.owner !== "hub" && (textIn(row, layout, column.name) ?? "") !== "",
+    );
+    return says ? { why: "give it a Project name, then it is taken up" } : undefined;
   }
 
   return {
@@ -120,7 +140,9 @@ export function createProjectRules(input: MergeInput, changes: SheetChanges): Pr
           .map(({ id, name, slug }) => ({ ref: id, name: renamed.get(id) ?? name, slug })),
         ...added,
       ]);
-      return find(text);
+      const found = find(text);
+      const waits = "why" in found && untaken.has(fold(text));
+      return waits ? { why: "its row in Projects is not taken up yet: Why says there what it needs" } : found;
     },
   };
 }

@@ -50,6 +50,8 @@ export function createTaskRules(
   }
 
   function statusEdit(text: string, row: TaskHubRow): CellEdit {
+    if (row.rests && text !== "Cancelled")
+      return { putBack: "its project's row was taken out: put it back in Projects and this goes on" };
     const ask = askOfTask(text, row.state);
     if (typeof ask === "object") return ask;
     return {

@@ -313,7 +313,7 @@ function mergeRow<Row extends HubRow>(merge: RowMerge<Row>): number | undefined 
     const cell = readCell(column, raw);
     if (!cell.ok) {
       shown[name] = before ?? hub;
-      problems.push(badCell(name, cell.text, cell.why, before ?? hub));
+      problems.push(badCell(column, cell.text, cell.why, before ?? hub));
       continue;
     }
     const text = cell.text;
@@ -327,7 +327,7 @@ function mergeRow<Row extends HubRow>(merge: RowMerge<Row>): number | undefined 
     const edit = rules.edit(name, text, own);
     if ("bad" in edit) {
       shown[name] = before ?? hub;
-      problems.push(badCell(name, text, edit.bad, before ?? hub));
+      problems.push(badCell(column, text, edit.bad, before ?? hub));
     } else if ("putBack" in edit) {
       putBack = true;
       notes.push(`${name} was put back: ${edit.putBack}`);
@@ -363,9 +363,11 @@ function mergeRow<Row extends HubRow>(merge: RowMerge<Row>): number | undefined 
   return writeRow({ ...merge, shown, pushes, problems, note });
 }
 
-function badCell(column: string, text: string, why: string, kept: string): string {
-  const instead = kept === "" ? "it counts as empty" : `"${short(kept)}" still counts`;
-  return `${column} "${short(text)}" ${why}; ${instead}`;
+function badCell(column: Column, text: string, why: string, kept: string): string {
+  const usual = column.read("");
+  const counts = usual.ok && usual.text === kept ? "is taken" : "still counts";
+  const instead = kept === "" ? "it counts as empty" : `"${short(kept)}" ${counts}`;
+  return `${column.name} "${short(text)}" ${why}; ${instead}`;
 }
 
 function noteCells(note: string, status: string): Cells {

@@ -55,6 +55,18 @@ export const readProjectStatus = readWord(PROJECT_WORDS, "", {
   completed: "Done",
 });
 
+/** Why a task's word cannot be taken; undefined for a word that is known. */
+function unknownTaskWord(word: string): string | undefined {
+  if (word === "" || Object.values(TASK_WORDS).includes(word)) return undefined;
+  return `"${word}" is no status: you can type Queued, Cancelled or, for finished work, Complete`;
+}
+
+/** Why a project's word cannot be taken; undefined for a word that is known. */
+export function unknownProjectWord(word: string): string | undefined {
+  if (word === "" || PROJECT_WORDS.some((known) => known === word)) return undefined;
+  return `"${word}" is no status: you can type Queued, Planning or Paused`;
+}
+
 /** What a word that a person typed for a task asks for. */
 export type TaskAsk = "cancel" | "reopen" | "nothing" | { putBack: string };
 
@@ -73,11 +85,14 @@ export function askOfTask(word: string, state: TaskState): TaskAsk {
     if (state === "waiting") return { putBack: "it waits for what Why says" };
     return "reopen";
   }
-  return { putBack: `"${word}" is what the hub finds out itself; you can type Queued or Cancelled` };
+  const unknown = unknownTaskWord(word);
+  return { putBack: unknown ?? `"${word}" is what the hub finds out itself; you can type Queued or Cancelled` };
 }
 
 /** What a new row's status means: a task to make, or why none is made yet. */
 export function askOfNewTask(word: string): { state?: "done" | "cancelled" } | { wait: string } {
+  const unknown = unknownTaskWord(word);
+  if (unknown !== undefined) return { wait: `Status ${unknown}; until then it is not taken` };
   switch (word) {
     case "Complete":
     case "Landed":
@@ -111,7 +126,11 @@ export function askOfProject(word: string, hold: Project["hold"], shown: string)
     case "Done":
       return { hold: "paused", note: `you typed ${word}: it rests until you type Queued` };
     default:
-      return { putBack: `"${word}" is what the hub finds out itself; you can type Queued, Planning or Paused` };
+      return {
+        putBack:
+          unknownProjectWord(word) ??
+          `"${word}" is what the hub finds out itself; you can type Queued, Planning or Paused`,
+      };
   }
 }
 

@@ -85,8 +85,19 @@ export function createTasks(core: Core, rows: Rows, ready: Ready): Tasks {
     ready.refreshTask(id, now);
     ready.workChanged(project.id, now);
     // Rows of one sheet may name tasks that stand further down.
-    for (const other of sql.problems.all() as number[]) if (other !== id) resolveDependencies(other, now);
+    resolveProblems(id, now);
     return rows.needTask(id);
+  }
+
+  function resolveProblems(except: number, now: number): void {
+    for (const other of sql.problems.all() as number[]) if (other !== except) resolveDependencies(other, now);
+  }
+
+  /** What a task stands on; one with a problem has no rows, so its text says it. */
+  function standsOn(id: number): number[] {
+    const task = rows.needTask(id);
+    if (!task.dependencyProblem) return sql.on.all(id) as number[];
+    return dependencyNames(task.dependsOn).flatMap((name) => find(name)?.id ?? []);
   }
 
   /** Reads Depends On anew: sets the rows and the counter, and moves the task between queued, waiting and blocked. */
@@ -98,15 +109,19 @@ export function createTasks(core: Core, rows: Rows, ready: Ready): Tasks {
     const cycle = findCycle(
       id,
       on.map((other) => other.id),
-      (other) => sql.on.all(other) as number[],
+      standsOn,
     );
     const problem = dependencyProblem(missing, cycle);
     sql.clearDependencies.run(id);
     if (problem === undefined) for (const other of on) sql.addDependency.run(id, other.id, isMet(other.state) ? 1 : 0);
     const unmet = sql.unmet.all(id) as number[];
     core.update(schema.tasks, id, { openDependencies: unmet.length, dependencyProblem: problem !== undefined });
+    // Whoever else is on the circle must say so as well.
+    for (const other of cycle ?? []) if (!rows.needTask(other).dependencyProblem) resolveDependencies(other, now);
     if (isHeld(task.state)) return;
     if (problem !== undefined) {
+      if (task.state === "blocked" && task.dependencyProblem && task.why !== problem)
+        core.update(schema.tasks, id, { why: problem, updatedAt: now });
       if (task.state === "queued" || task.state === "waiting")
         move(rows.needTask(id), "block", { why: problem, waitReason: null, waitUntil: null, reservedFor: null }, now);
     } else if (unmet.length > 0) {
@@ -134,6 +149,7 @@ export function createTasks(core: Core, rows: Rows, ready: Ready): Tasks {
     core.update(schema.tasks, id, { ...Object.fromEntries(differing), updatedAt: now });
     core.append(by, "task_changed", about(before), { changed: differing.map(([key]) => key) }, now);
     if (changes.dependsOn !== undefined) resolveDependencies(id, now);
+    if (changes.dependsOn !== undefined || changes.alias !== undefined) resolveProblems(id, now);
     ready.refreshTask(id, now);
     if (changes.complexity !== undefined) ready.workChanged(before.projectId, now);
     return rows.needTask(id);
