@@ -30,6 +30,11 @@ def call(tool, **arguments):
     return result["structuredContent"]
 
 
+def unfenced(text):
+    """The text itself: what people wrote comes between two lines that mark it as data."""
+    return "\n".join(line for line in text.split("\n") if not line.startswith(("<<<DATA ", "<<<END ")))
+
+
 claimed = call("claim_next_task")
 if claimed["status"] != "task":
     raise SystemExit(print(claimed["say"]))
@@ -37,6 +42,6 @@ hold = {"task": claimed["task"], "fence": claimed["fence"]}
 
 call("report_progress", progress="Writing the notes", **hold)
 with open(os.path.join(claimed["workspace"], "NOTES.md"), "a") as notes:
-    notes.write(claimed["description"] + "\n")
+    notes.write(unfenced(claimed["description"]) + "\n")
 
 print(call("complete_task", summary="Wrote NOTES.md", output="NOTES.md", **hold)["say"])

@@ -27,6 +27,7 @@ with() { printf '%s' "$claimed" | jq -c "{task, fence} + $1"; }
 
 cd "$(field workspace)"
 call report_progress "$(with '{progress: "Writing the notes"}')" >/dev/null
-field description >>NOTES.md
+# What people wrote comes between two lines that mark it as data: only the text itself is kept.
+field description | sed '/^<<<DATA /d; /^<<<END /d' >>NOTES.md
 
 call complete_task "$(with '{summary: "Wrote NOTES.md", output: "NOTES.md"}')" | jq -r .say
