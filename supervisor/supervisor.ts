@@ -256,7 +256,8 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     const live = await store.liveSessions();
     const figures = { sessions: 0, adopted: 0, givenUp: 0, strays: 0 };
     for (const session of live.filter(({ kind }) => kind === "supervised")) {
-      if (session.state === "running") figures.sessions += 1;
+      figures.sessions += 1;
+      if (session.state === "running") figures.adopted += 1;
       else
         await guarded("adopting a session", async () => {
           const became = await recoverSession(parts, session);
