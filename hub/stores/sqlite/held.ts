@@ -176,7 +176,7 @@ export function createHeld(core: Core, rows: Rows, ready: Ready, tasks: Tasks): 
       now,
     );
     if (rounds >= FINDINGS_LIMIT) {
-      const why = `the ${findings.source} found something ${rounds} times: look at the findings and decide`;
+      const why = `came back ${rounds} times; the last: ${firstLine(findings.text)}`;
       tasks.move(task, "block", { ...changes, why }, now);
       core.append(SUPERVISOR, "task_blocked", about(task), { why }, now);
       ask(
@@ -185,7 +185,7 @@ export function createHeld(core: Core, rows: Rows, ready: Ready, tasks: Tasks): 
           taskId,
           sessionId: task.sessionId,
           kind: "findings",
-          text: `${taskName(taskId)}: ${why}.`,
+          text: `${taskName(taskId)} ${why}`,
           options: ["Try again", "Cancel it"],
         },
         SUPERVISOR,
@@ -195,12 +195,7 @@ export function createHeld(core: Core, rows: Rows, ready: Ready, tasks: Tasks): 
     }
     const holder = ready.holder(lane);
     if (holderLives && (holder === null || holder === task.sessionId)) {
-      tasks.move(
-        task,
-        "findings",
-        { ...changes, why: `the ${findings.source} found something; its session mends it` },
-        now,
-      );
+      tasks.move(task, "findings", { ...changes, why: `being mended: ${firstLine(findings.text)}` }, now);
       if (holder === null) ready.hold(lane, task.sessionId);
       return true;
     }
@@ -211,7 +206,7 @@ export function createHeld(core: Core, rows: Rows, ready: Ready, tasks: Tasks): 
         ...changes,
         sessionId: null,
         front: true,
-        why: `the ${findings.source} found something; it goes to the next session`,
+        why: `goes to the next session to be mended: ${firstLine(findings.text)}`,
       },
       now,
     );
