@@ -30,6 +30,8 @@ export interface ProjectHubRow extends HubRow {
 export interface TaskHubRow extends HubRow {
   projectId: number;
   alias: string | null;
+  /** Epoch ms. */
+  createdAt: number;
   state: Task["state"];
   /** It does not go on because its project's row was taken out; when that comes back, so does the task. */
   rests: boolean;
@@ -86,6 +88,7 @@ export function taskRow(task: Task, projectName: string, zone: string, archived 
     id: task.id,
     projectId: task.projectId,
     alias: task.alias,
+    createdAt: task.createdAt,
     state: task.state,
     agent: shownText(agent),
     rests,

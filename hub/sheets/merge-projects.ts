@@ -132,6 +132,7 @@ export function createProjectRules(input: MergeInput, changes: SheetChanges): Pr
       if (row.hold === "archived") change(row.id, { hold: null });
     },
     take,
+    typedStays: () => false,
     end: (id) => void changes.archiveProjects.push(id),
     find(text) {
       find ??= createProjectNames([

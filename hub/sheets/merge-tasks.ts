@@ -1,25 +1,45 @@
 import type { Complexity, TaskType } from "../base/task.ts";
 import type { NewTask, SheetChanges, TaskChanges } from "../stores/store.ts";
+import { DAY } from "../base/clock.ts";
+import { dependencyNames } from "../queue/dependencies.ts";
 import { fold } from "./cells.ts";
 import type { Layout } from "./columns.ts";
 import type { TaskHubRow } from "./hub-rows.ts";
 import type { CellEdit, MergeInput, NewRow, TabRules } from "./merge.ts";
 import type { FoundProject } from "./names.ts";
 import type { SheetRow } from "./row.ts";
+import { NOTE_STATUS, TYPED } from "./snapshots.ts";
 import { askOfNewTask, askOfTask } from "./status.ts";
 
 const OUR_NAME = /^T[1-9]\d*$/i;
 const ALIAS_LIMIT = 100;
+
+export interface TaskRules extends TabRules<TaskHubRow> {
+  /** Once all rows are read: Depends On of new rows means the row where a name of the hub's form was typed. */
+  refer(): void;
+}
 
 /** What a row in Task Queue means for the hub. `find` finds the project that a row names. */
 export function createTaskRules(
   input: MergeInput,
   changes: SheetChanges,
   find: (text: string) => FoundProject,
-): TabRules<TaskHubRow> {
+): TaskRules {
   const hub = new Map(input.tasks.map((row) => [row.id, row]));
   const aliases = new Map<string, number | string>();
   for (const row of input.tasks) if (row.alias !== null) aliases.set(fold(row.alias), row.id);
+
+  /** Names of the hub's own form that a person typed, and the task (id) or new row (key) where that was. */
+  const typedNames = new Map<string, number | string>();
+  for (const row of input.tasks) {
+    const until = input.histories.get(`T${row.id}`)?.at(-1)?.cells[NOTE_STATUS] ?? "";
+    const name = until.startsWith(TYPED) ? until.slice(TYPED.length) : "";
+    if (name !== "" && typedStays(row, name)) typedNames.set(name, row.id);
+  }
+
+  function typedStays(row: TaskHubRow, typed: string): boolean {
+    return typed !== `T${row.id}` && input.now - row.createdAt < DAY;
+  }
 
   function change(id: number, fields: TaskChanges): void {
     const entry = changes.changeTasks.find((each) => each.id === id);
@@ -100,6 +120,8 @@ export function createTaskRules(
     const refused = name === "" ? undefined : notAnAlias(name, key);
     const alias = name === "" || refused !== undefined ? null : name;
     if (alias !== null) aliases.set(fold(alias), key);
+    const ours = refused !== undefined && OUR_NAME.test(name);
+    if (ours) typedNames.set(name.toUpperCase(), key);
     const task: Omit<NewTask, "projectId"> = {
       description,
       origin: "sheet",
@@ -126,7 +148,11 @@ export function createTaskRules(
       },
       ...(refused === undefined || original !== undefined
         ? {}
-        : { note: { text: `Task ID was put back: ${refused}`, status: "Queued" } }),
+        : {
+            note: ours
+              ? { text: renamed(name), status: `${TYPED}${name.toUpperCase()}` }
+              : { text: `Task ID was put back: ${refused}`, status: "Queued" },
+          }),
     };
   }
 
@@ -147,10 +173,25 @@ export function createTaskRules(
     adopt: () => undefined,
     comparable,
     edit,
+    typedStays,
+    refer() {
+      for (const entry of changes.addTasks) {
+        const names = dependencyNames(entry.input.dependsOn ?? "").map((name) => name.toUpperCase());
+        const refers = names.flatMap((name) => {
+          const ref = typedNames.get(name);
+          return ref === undefined ? [] : [[name, ref] as const];
+        });
+        if (refers.length > 0) entry.refers = Object.fromEntries(refers);
+      }
+    },
     revive() {},
     take,
     end: (id) => void changes.cancelTasks.push(id),
   };
+}
+
+function renamed(typed: string): string {
+  return `you typed ${typed} as Task ID, but such names are given by the hub: Task ID says what it is called now, and Depends On ${typed} of rows typed with it means this one`;
 }
 
 /** The task's field behind a column, for a cell's canonical text. */

@@ -20,6 +20,7 @@ import {
   OTHERS,
   rowKey,
   sameCells,
+  TYPED,
   withWas,
   type Base,
   type Histories,
@@ -40,6 +41,8 @@ export interface MergeInput {
   rev: number;
   /** The person's zone, for the end of a deadline's day. */
   zone: string;
+  /** Epoch ms. */
+  now: number;
   /** Whether a row (by its Id) has been missing for long enough to be believed. */
   missingLong(key: string): boolean;
   /** What the person answered when asked whether rows were meant to be taken out. */
@@ -96,6 +99,8 @@ export interface TabRules<Row extends HubRow> {
   revive(row: Row): void;
   take(row: SheetRow, layout: Layout, read: (column: string) => string): NewRow;
   end(id: number): void;
+  /** Whether Why still says what was typed as Task ID of a row that was given another name. */
+  typedStays(row: Row, typed: string): boolean;
 }
 
 /** Rows beside the changed ones that are given a new revision, so that taking those out is seen. */
@@ -134,6 +139,7 @@ export function mergeSheet(input: MergeInput): MergeResult {
   const tasks = createTaskRules(input, changes, projects.find);
   const queue = input.tabs["Task Queue"];
   if (queue !== undefined) mergeTab(tasks, queue, input, result);
+  tasks.refer();
   result.imports =
     changes.agreed.length > 0 ||
     changes.addProjects.length > 0 ||
@@ -348,7 +354,13 @@ function mergeRow<Row extends HubRow>(merge: RowMerge<Row>): number | undefined 
   }
   if (history.length === 0 && rules.revives) rules.revive(own);
 
-  const kept = newest?.cells[NOTE] !== undefined && newest.cells[NOTE_STATUS] === status ? newest.cells[NOTE] : "";
+  const until = newest?.cells[NOTE_STATUS] ?? "";
+  const typed =
+    until.startsWith(TYPED) &&
+    taken.every((name) => name === "Output") &&
+    rules.typedStays(own, until.slice(TYPED.length));
+  const kept = until === status || typed ? (newest?.cells[NOTE] ?? "") : "";
+  if (typed && notes.length === 0) status = until;
   const note = notes.length > 0 ? notes.join("; ") : kept;
   if (taken.length > 0 || putBack) {
     result.changes.agreed.push({
@@ -360,7 +372,7 @@ function mergeRow<Row extends HubRow>(merge: RowMerge<Row>): number | undefined 
     });
     return undefined;
   }
-  return writeRow({ ...merge, shown, pushes, problems, note });
+  return writeRow({ ...merge, shown, pushes, problems, note, noteStatus: status });
 }
 
 function badCell(column: Column, text: string, why: string, kept: string): string {
@@ -424,11 +436,12 @@ interface RowWrite<Row extends HubRow> extends RowMerge<Row> {
   pushes: { name: string; at: number; text: string }[];
   problems: string[];
   note: string;
+  noteStatus: string;
 }
 
 /** The cells of a row to write, and the snapshot of that. */
 function writeRow<Row extends HubRow>(write: RowWrite<Row>): number | undefined {
-  const { rules, row, own, history, layout, input, result, edits, shown, pushes, problems, note } = write;
+  const { rules, row, own, history, layout, input, result, edits, shown, pushes, problems, note, noteStatus } = write;
   const newest = history.at(-1);
   const put = (at: number, text: string) => {
     edits.cells.push({ row: row.at, column: at, text: safeCell(text) });
@@ -444,12 +457,11 @@ function writeRow<Row extends HubRow>(write: RowWrite<Row>): number | undefined 
   const agreed = newest !== undefined && marked === undefined && sameCells(cells, agreedCells(newest.cells));
   const rev = agreed ? newest.rev : input.rev + 1;
   if (!agreed) {
-    const status = own.cells["Status"] ?? "";
     result.planned.push({
       tab: rules.tab,
       id: own.id,
       rev,
-      cells: withWas({ ...cells, ...noteCells(note, status) }, was),
+      cells: withWas({ ...cells, ...noteCells(note, noteStatus) }, was),
       confirmed: false,
     });
   }

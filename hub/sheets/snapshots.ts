@@ -16,6 +16,8 @@ export type RowTab = AgreedRow["tab"];
 const WAS = "was ";
 export const NOTE = "note";
 export const NOTE_STATUS = "note status";
+/** A note status that begins so has what was typed as Task ID behind it, and stays whatever the status is. */
+export const TYPED = "typed ";
 export const DELETED = "deleted";
 export const BACK = "back";
 export const COPY = "copy";

@@ -152,6 +152,7 @@ export function createSheetSync(options: SheetSyncOptions): SheetSync {
         earlier,
         rev,
         zone,
+        now: clock.now(),
         missingLong: (key) => earlier || clock.monotonic() - (missingSince.get(key) ?? Infinity) >= missingMs,
         answer: earlier ? undefined : answer,
       });

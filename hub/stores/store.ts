@@ -321,6 +321,8 @@ export interface SheetChanges {
     input: Omit<NewTask, "projectId">;
     agreed: Cells;
     state?: "done" | "cancelled";
+    /** Names in Depends On (in capitals) that mean this task (id) or row of the same changes (key), whatever else has them. */
+    refers?: Record<string, number | string>;
   }[];
   changeProjects: { id: number; changes: ProjectChanges }[];
   changeTasks: { id: number; changes: TaskChanges }[];

@@ -24,6 +24,7 @@ export async function measureMerge(world: World): Promise<{ readMs: number; merg
       tasks: view.tasks,
       rev,
       zone: "UTC",
+      now: 0,
       missingLong: () => true,
       answer: undefined,
     });

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { SUPERVISOR } from "../../hub/base/session.ts";
+import { createStillClock } from "../helpers/still-clock.ts";
 import { withWorld, type World } from "./world.ts";
 
 const ANT = { Project: "Antenna", Priority: "1" };
@@ -121,3 +123,40 @@ test("tasks of a project whose row was taken out are shown as cancelled, and go 
       assert.deepEqual([again["Status"], (await world.store.task(1))?.state], ["Queued", "queued"]);
     },
   ));
+
+test("Depends On means the row where a name of the hub's form was typed, and Why says the new name for a day", () => {
+  const clock = createStillClock();
+  return withWorld({ rows: { Projects: [ANT] }, clock }, async (world) => {
+    await settle(world);
+    const by = { projectId: 1, origin: "tool" as const };
+    await world.store.addTask(SUPERVISOR, { ...by, description: "The hub's T1" }, clock.now());
+    await settle(world);
+    const typed = [
+      { "Task ID": "T3", Project: "Ant", Description: "Last", "Depends On": "T1, T2" },
+      { "Task ID": "T1", Project: "Ant", Description: "First" },
+      { "Task ID": "T2", Project: "Ant", Description: "Second", "Depends On": "T1" },
+    ];
+    world.saveRows("Task Queue", [...world.rows("Task Queue"), ...typed]);
+    await settle(world);
+    const shown = world.rows("Task Queue").map((each) => [each["Description"], each["Task ID"], each["Depends On"]]);
+    assert.deepEqual(shown, [
+      ["The hub's T1", "T1", ""],
+      ["Last", "T2", "T3, T4"],
+      ["First", "T3", ""],
+      ["Second", "T4", "T3"],
+    ]);
+    assert.match(line(world, "Task Queue", "Id", "T4")["Why"] ?? "", /you typed T2 as Task ID.*waits for T3/);
+    world.saveRows("Task Queue", [
+      ...world.rows("Task Queue"),
+      { Project: "Ant", Description: "Later", "Depends On": "T2" },
+    ]);
+    await settle(world);
+    assert.equal(line(world, "Task Queue", "Description", "Later")["Depends On"], "T4");
+    world.edit("Task Queue", { Id: "T3" }, { Priority: "2" });
+    await settle(world);
+    assert.doesNotMatch(line(world, "Task Queue", "Id", "T3")["Why"] ?? "", /you typed/);
+    clock.pass(25 * 3_600_000);
+    await settle(world);
+    assert.doesNotMatch(line(world, "Task Queue", "Id", "T4")["Why"] ?? "", /you typed/);
+  });
+});

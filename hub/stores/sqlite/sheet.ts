@@ -1,5 +1,7 @@
+import { taskName } from "../../base/ids.ts";
 import { SHEET } from "../../base/session.ts";
 import { nextState } from "../../base/task.ts";
+import { dependencyNames } from "../../queue/dependencies.ts";
 import * as schema from "../schema.ts";
 import type { AgreedRow, Cells, SheetChanges } from "../store.ts";
 import type { Core } from "./core.ts";
@@ -48,10 +50,21 @@ export function createSheetRecords(core: Core, rows: Rows, projects: Projects, t
   function addTask(entry: SheetChanges["addTasks"][number], ids: Map<string, number>, now: number): number {
     const projectId = typeof entry.project === "number" ? entry.project : ids.get(entry.project);
     if (projectId === undefined) throw new Error(`no project for row ${entry.key}`);
-    const task = tasks.add(SHEET, { ...entry.input, projectId }, now);
+    const later = entry.refers === undefined ? {} : { dependsOn: "" };
+    const task = tasks.add(SHEET, { ...entry.input, ...later, projectId }, now);
     if (entry.state === "cancelled") tasks.cancel(SHEET, task.id, "imported as cancelled", now);
     if (entry.state === "done") importDone(task.id, now);
     return task.id;
+  }
+
+  /** Depends On with the hub's own names for the tasks that `refers` says are meant. */
+  function referred(text = "", refers: Record<string, number | string>, ids: Map<string, number>): string {
+    const names = dependencyNames(text).map((name) => {
+      const ref = refers[name.toUpperCase()];
+      const id = typeof ref === "string" ? ids.get(ref) : ref;
+      return id === undefined ? name : taskName(id);
+    });
+    return names.join(", ");
   }
 
   /** A row that was finished before we knew it: its history is the person's, nothing ran here. */
@@ -81,6 +94,10 @@ export function createSheetRecords(core: Core, rows: Rows, projects: Projects, t
       const id = addTask(entry, ids, now);
       ids.set(entry.key, id);
       keepNew("Task Queue", id, entry.agreed, changes.rev);
+    }
+    for (const { key, input, refers } of changes.addTasks) {
+      if (refers !== undefined)
+        tasks.change(SHEET, ids.get(key) ?? 0, { dependsOn: referred(input.dependsOn, refers, ids) }, now);
     }
     for (const { id, changes: fields } of changes.changeTasks) tasks.change(SHEET, id, fields, now);
     for (const id of changes.archiveProjects) projects.change(SHEET, id, { hold: "archived" }, now);
