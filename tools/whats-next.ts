@@ -1,6 +1,7 @@
 import { z } from "zod";
-import { taskName } from "../hub/base/ids.ts";
+import { questionName, taskName } from "../hub/base/ids.ts";
 import type { Project } from "../hub/base/project.ts";
+import type { Question } from "../hub/stores/store.ts";
 import { isHeld, type Task, type TaskState } from "../hub/base/task.ts";
 import { span } from "./ages.ts";
 import { oneLine, quoted } from "./fenced.ts";
@@ -80,7 +81,7 @@ async function forPerson(ctx: ToolContext): Promise<Data> {
     finished: some(finished.map((task) => `${line(task)} in ${of(task)}, ${labels(task)}`)),
     questions: some(
       questions.map(
-        (each) => `question ${each.id} of ${nameOf(projects.get(each.projectId))}: ${quoted(each.text, 160)}`,
+        (each) => `${questionName(each.id)} of ${nameOf(projects.get(each.projectId))}: ${questionLine(each)}`,
       ),
     ),
     running: some(
@@ -90,11 +91,13 @@ async function forPerson(ctx: ToolContext): Promise<Data> {
       running.length,
     ),
     waiting: some(
-      waiting.map((task) => `${line(task)} in ${of(task)}, ${task.state}${until(ctx, task)}: ${quoted(task.why, 120)}`),
+      waiting.map(
+        (task) => `${line(task)} in ${of(task)}, ${task.state}${until(ctx, task)}: ${whyOf(task, questions)}`,
+      ),
     ),
     next: next.map((task) => `${line(task)} in ${of(task)}, ${rankOf(task, projects.get(task.projectId))}`),
   };
-  return { ...data, suggestion: suggestionForPerson(data, finished[0], projects.size) };
+  return { ...data, suggestion: suggestionForPerson(data, questions[0], finished[0], projects.size) };
 }
 
 /** One more than is shown, so that "and more" can be said without counting everything. */
@@ -124,9 +127,17 @@ async function nextTasks(ctx: ToolContext, projectId: number | null, limit: numb
   return [...found, ...others].slice(0, limit);
 }
 
-function suggestionForPerson(data: Omit<Data, "suggestion">, finished: Task | undefined, projects: number): string {
+function suggestionForPerson(
+  data: Omit<Data, "suggestion">,
+  question: Question | undefined,
+  finished: Task | undefined,
+  projects: number,
+): string {
   if (data.stopped !== undefined) return "Nothing runs while STOP is set. To go on, ask for control with release.";
-  if ((data.questions ?? []).length > 0) return "Answer the first question: work waits for it.";
+  if (question !== undefined) {
+    const name = questionName(question.id);
+    return `Answer ${name}: work waits for it. Tell the person's answer with answer_question, or they run: cto answer ${name} "…".`;
+  }
   if (finished !== undefined)
     return `Look at ${taskName(finished.id)} and merge it; it is on branch cto/${taskName(finished.id)}.`;
   if (data.running.length > 0) return "Nothing needs you: work is under way.";
@@ -147,6 +158,18 @@ function line(task: Task): string {
 
 function nameOf(project: Project | undefined): string {
   return quoted(project?.name ?? "", 60);
+}
+
+/** A question and the answers that it offers. */
+function questionLine({ text, options }: Question): string {
+  const offered = options.slice(0, 3).map((option) => quoted(option, 40));
+  return offered.length === 0 ? quoted(text, 160) : `${quoted(text, 160)} (${offered.join(", ")}, or own words)`;
+}
+
+/** The question itself stands above. */
+function whyOf(task: Task, questions: readonly Question[]): string {
+  const asked = task.state === "blocked" ? questions.find(({ taskId }) => taskId === task.id) : undefined;
+  return asked === undefined ? quoted(task.why, 120) : `by question ${questionName(asked.id)}`;
 }
 
 /** What was not checked or reviewed is always said. */
