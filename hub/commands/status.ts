@@ -98,11 +98,13 @@ function summary(status: HubStatus): string {
       `since ${session.startedAt}`,
     ]),
     section("Agents", status.agents, (agent) => ["", agent.name, agent.status, agent.cli, short(agent.why, 80)]),
-    section("Waiting for you", status.questions, (question) => [
+    section('Waiting for you (cto answer Q1 "…")', status.questions, (question) => [
       "",
+      question.name,
       question.task ?? "",
       short(plain(question.text), 100),
     ]),
+    section("Said, and not delivered yet", status.messages, (message) => ["", message.task, short(message.text, 100)]),
   ]
     .filter((part) => part !== undefined)
     .join("\n");

@@ -383,13 +383,12 @@ async function step(store: Store, model: Model, command: Command): Promise<void>
       const question = model.questions[n];
       const words = ["Try again", "cancel it", "the second one"][b % 3] ?? "";
       const call = () => store.answerQuestion(SHEET, n + 1, words, model.now);
-      if (question === undefined || question.state === "withdrawn")
-        return void (await assert.rejects(call(), UserInputError));
+      if (question === undefined || question.state === "withdrawn") return assert.rejects(call(), UserInputError);
       const task = model.tasks[question.task - 1];
       assert.ok(task);
       const kept = question.kind === "agent" || words !== "cancel it" ? words : "Cancel it";
       if (question.state === "answered" && question.answer !== kept)
-        return void (await assert.rejects(call(), /is answered already/));
+        return assert.rejects(call(), /is answered already/);
       const answered = await call();
       assert.deepEqual([answered.question.answer, answered.task?.id], [kept, task.id]);
       if (question.state === "answered") return;

@@ -184,7 +184,7 @@ export function createTasks(core: Core, rows: Rows, ready: Ready): Tasks {
     );
     sql.withdraw.run(now, id);
     core.append(by, "task_reopened", about(task), { why }, now);
-    return rows.needTask(after.id);
+    return after;
   }
 
   function wake(by: Principal, task: TaskRow, { why, fresh }: { why: string; fresh: boolean }, now: number): TaskRow {
@@ -205,7 +205,7 @@ export function createTasks(core: Core, rows: Rows, ready: Ready): Tasks {
       now,
     );
     core.append(by, "task_woken", about(task), { why }, now);
-    return rows.needTask(task.id);
+    return after;
   }
 
   function move(task: TaskRow, event: TaskEvent, changes: Partial<TaskRow>, now: number): TaskRow {
@@ -224,6 +224,9 @@ export function createTasks(core: Core, rows: Rows, ready: Ready): Tasks {
     else ready.refreshTask(task.id, now);
     if (isMet(state) !== isMet(task.state)) setMet(task.id, isMet(state), now);
     if (stillOpen(task.state) !== stillOpen(state)) ready.workChanged(task.projectId, now);
+    const after = rows.needTask(task.id);
+    // Whoever wants it again: a Depends On that cannot be understood must be mended first.
+    if (after.state === "queued" && after.dependencyProblem) resolveDependencies(task.id, now);
     return rows.needTask(task.id);
   }
 
