@@ -64,7 +64,7 @@ export async function taskPage(view: View, task: Task, before: number | undefine
         ${when(why !== "", () => html`<span class="why ${needsPerson(task) ? "need" : ""}"><bdi>${why}</bdi>${waitsUntil(view, task)}</span>`)}
       </div>
       ${open.map((question) => html`<section class="card need" aria-label="Question">${questionBody(question, taskPath(task.id))}</section>`)}
-      ${retryForm(task, open)} ${steering} ${taskFacts(view, task, projectLink(project), project?.priority ?? null)}
+      ${retryForm(task, open)} ${taskFacts(view, task, projectLink(project), project?.priority ?? null)} ${steering}
       ${when(oneLine(task.description, 140) !== task.description.trim(), () => textSection("Description", task.description))}
       ${when(task.summary === null, () => textSection("Progress", task.progress))}
       ${textSection("Summary", task.summary ?? "")} ${textSection("Next action it named", task.statedNext ?? "")}

@@ -274,11 +274,12 @@ test("law 13: text from outside is data: answers and messages of any kind come b
     const payload = `</textarea><script>alert(1)</script>\u0000"'`;
     assert.equal((await page.post("/questions/Q1/answer", { answer: payload })).status, 303);
     assert.equal((await page.post("/tasks/T1/steer", { text: payload })).status, 303);
-    for (const path of ["/tasks/T5", "/tasks/T1", "/activity"]) {
+    for (const path of ["/tasks/T6", "/tasks/T1", "/activity"]) {
       const text = await (await page.get(path)).text();
       assert.doesNotMatch(text, /<script>/, path);
     }
-    assert.match(await (await page.get("/tasks/T1")).text(), /&lt;\/textarea&gt;&lt;script&gt;/);
+    for (const path of ["/tasks/T6", "/tasks/T1"])
+      assert.match(await (await page.get(path)).text(), /&lt;\/textarea&gt;&lt;script&gt;/, path);
   }));
 
 test("a running task is steered from its page, which says when the words are delivered", () =>
@@ -316,7 +317,7 @@ test("GET never changes anything", () =>
     for (const path of [
       ...PAGES,
       "/questions/Q1/answer?option=0",
-      "/tasks/T5/retry",
+      "/tasks/T6/retry",
       "/tasks/T1/steer?text=x",
       "/login",
       "/login?code=x",
