@@ -180,8 +180,8 @@ interface QueueStore {
   ): Promise<{ messages: string[] }>;
   /**
    * What the person said, for the holder's claim: what waits, which counts as delivered now, after
-   * what this session was given before, since it may ask again because the answer was lost. Oldest
-   * first, at most 20.
+   * what was given before: the answer with it may have been lost, or the session that got it.
+   * Oldest first, at most 20.
    */
   takeMessages(by: Principal, taskId: number, fence: number, now: number): Promise<string[]>;
   /** Freezes the task for its check. Repeating it while the task is frozen or done changes nothing. */

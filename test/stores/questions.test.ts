@@ -233,6 +233,15 @@ test("law 14: messages to a task are bounded, and end with it", () =>
     await assert.rejects(store.takeMessages(by("s-2"), task.id, task.fence, NOW), /not held by this session/);
     await store.giveBack(task.id, task.fence, { why: "gone", failure: false }, NOW);
     assert.equal((await store.say(SHEET, task.id, "for the next", NOW)).live, false);
+    const next = await held(store, "s-2", task.projectId);
+    const told = await store.takeMessages(by("s-2"), task.id, next.fence, NOW);
+    assert.deepEqual(
+      [told.length, ...told.slice(-2)],
+      [20, "note 19", "for the next"],
+      "what an earlier session was told stays",
+    );
+    await store.giveBack(task.id, next.fence, { why: "gone", failure: false }, NOW);
+    await store.say(SHEET, task.id, "too late", NOW);
     await store.cancelTask(SHEET, task.id, "no", NOW);
     await assert.rejects(store.say(SHEET, task.id, "x", NOW), /T1 is cancelled/);
     assert.deepEqual(await store.undelivered(9), [], "nobody waits for what was said about a task that has ended");

@@ -65,7 +65,7 @@ export function createHeld(core: Core, rows: Rows, ready: Ready, tasks: Tasks): 
     ),
     given: db
       .prepare(
-        "SELECT text FROM (SELECT id, text FROM messages WHERE task_id = ? AND delivered_to = ? ORDER BY id DESC LIMIT 20) ORDER BY id",
+        "SELECT text FROM (SELECT id, text FROM messages WHERE task_id = ? AND delivered_at IS NOT NULL ORDER BY id DESC LIMIT 20) ORDER BY id",
       )
       .pluck(),
     delivered: db.prepare("UPDATE messages SET delivered_at = ?, delivered_to = ? WHERE id = ?"),
@@ -346,7 +346,7 @@ export function createHeld(core: Core, rows: Rows, ready: Ready, tasks: Tasks): 
     },
     takeMessages(by, taskId, fence, now) {
       const task = guard(by, taskId, fence);
-      const before = sql.given.all(taskId, by.sessionId) as string[];
+      const before = sql.given.all(taskId) as string[];
       return [...before, ...takeMessages(task, by.sessionId, now)].slice(-20);
     },
     complete(by, taskId, fence, report, now) {
