@@ -3,6 +3,7 @@ import { bodyLimit } from "hono/body-limit";
 import { deleteCookie, getCookie, setCookie } from "hono/cookie";
 import { LOGIN_TTL_MS, type Logins } from "../hub/access/logins.ts";
 import { SECOND, systemClock } from "../hub/base/clock.ts";
+import { UserInputError } from "../hub/base/errors.ts";
 import { parseTaskName, taskName } from "../hub/base/ids.ts";
 import { silentLog, type Log } from "../hub/base/log.ts";
 import type { Store } from "../hub/stores/store.ts";
@@ -10,6 +11,7 @@ import { loadAssets, type Assets } from "./assets.ts";
 import { isLoggedIn, localPath, LOGIN_COOKIE, requireLogin, safeHeaders, sameOriginOnly } from "./guard.ts";
 import { createLive, type OpenStream } from "./live.ts";
 import type { Clockwork, LiveHub, Page, View } from "./page.ts";
+import { addTaskActs } from "./task-acts.ts";
 import { plain } from "./text.ts";
 import { createTimes } from "./times.ts";
 import { activityPage } from "./views/activity.ts";
@@ -38,12 +40,13 @@ export interface DashboardOptions {
   openStream?: OpenStream;
 }
 
-const FORM_LIMIT_BYTES = 8 * 1024;
+/** An answer of 2,000 characters, each written as up to nine in a form. */
+const FORM_LIMIT_BYTES = 20_000;
 
 /**
  * The status page: a Hono app for `/` that answers every path, so whatever else listens on the
- * same server is registered before it. It reads through the store's port, and changes nothing
- * but STOP and logins. A GET never changes anything.
+ * same server is registered before it. It reads and writes through the store's port; its forms
+ * answer, steer, try again, stop and log out. A GET never changes anything.
  */
 export function createDashboard(options: DashboardOptions): Hono {
   const { store, logins, live: hub } = options;
@@ -64,7 +67,7 @@ export function createDashboard(options: DashboardOptions): Hono {
   async function show(
     c: Context,
     make: (view: View) => Page | Promise<Page>,
-    status: 200 | 404 = 200,
+    status: 200 | 404 | 409 = 200,
   ): Promise<Response> {
     const now = view();
     // Read before the page is made: what happens meanwhile is then seen as new.
@@ -80,6 +83,7 @@ export function createDashboard(options: DashboardOptions): Hono {
   const app = new Hono();
   app.use(safeHeaders);
   app.onError((error, c) => {
+    if (error instanceof UserInputError) return show(c, () => wordsPage("Nothing was changed", error.message), 409);
     log.error({ err: error, path: c.req.path }, "the page failed");
     return c.text("Something went wrong on our side. The hub's log says what; reload the page to try again.", 500);
   });
@@ -186,6 +190,8 @@ export function createDashboard(options: DashboardOptions): Hono {
     await hub.release();
     return c.redirect("/", 303);
   });
+
+  addTaskActs(app, store, clock);
 
   app.all("*", (c) => missing(c));
   return app;

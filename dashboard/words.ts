@@ -129,6 +129,7 @@ const EVENTS: Record<EventKind, Look & { words: string }> = {
   task_reopened: { words: "Opened again", icon: "ring", tone: "ready" },
   continuation_written: { words: "Hand-over written", icon: "pencil", tone: "quiet" },
   question_asked: { words: "Question", icon: "question", tone: "need" },
+  question_answered: { words: "Answered", icon: "question", tone: "good" },
   message_sent: { words: "Message to the session", icon: "message", tone: "quiet" },
   message_delivered: { words: "Message delivered", icon: "message", tone: "good" },
   session_started: { words: "Session started", icon: "play", tone: "active" },

@@ -6,15 +6,16 @@ import type { Tokens } from "./access/tokens.ts";
 import { DAY, HOUR, type Clock } from "./base/clock.ts";
 import { ConfigurationError, messageOf, ProviderError, StaleHolderError, UserInputError } from "./base/errors.ts";
 import type { HubEvent } from "./base/event.ts";
-import { taskBranch, taskName } from "./base/ids.ts";
+import { parseQuestionName, questionName, taskBranch, taskName } from "./base/ids.ts";
 import type { Log } from "./base/log.ts";
 import { projectStatus, type Project, type StateCounts } from "./base/project.ts";
 import type { Principal, Session } from "./base/session.ts";
 import { COMPLEXITIES, isOpen, TASK_STATES, TASK_TYPES, type Task } from "./base/task.ts";
 import type { StopControl } from "./mcp.ts";
 import { dependencyNames } from "./queue/dependencies.ts";
+import { deliveryWords } from "./queue/questions.ts";
 import { allowedAgents } from "./routing/allowed-agents.ts";
-import type { Question, Store } from "./stores/store.ts";
+import type { Answered, Message, Question, Store } from "./stores/store.ts";
 import type { ToolContext } from "../tools/tool.ts";
 import { whatsNext } from "../tools/whats-next.ts";
 
@@ -46,6 +47,7 @@ interface ApiEnv {
 const MAX_OPEN = 500;
 const MAX_ENDED = 200;
 const MAX_EVENTS = 500;
+const MAX_MESSAGES = 50;
 const MAX_LOG_BYTES = 256 * 1024;
 const MAX_TTL_MS = 366 * DAY;
 const DEFAULT_TTL_MS = 8 * HOUR;
@@ -79,6 +81,8 @@ const tokenBody = z.strictObject({
   label: text(100).optional(),
   ttlMs: z.int().min(1_000).max(MAX_TTL_MS).optional(),
 });
+const answerBody = z.strictObject({ answer: text(2_000).min(1) });
+const steerBody = z.strictObject({ text: text(2_000).min(1) });
 const stopBody = z.strictObject({ why: text(500).default("") });
 const noBody = z.strictObject({});
 /** What becomes a command or a path of the person's machine: nothing that a client's model may write. */
@@ -144,6 +148,7 @@ export function createApi(parts: ApiParts): Hono<ApiEnv> {
     });
     return c.json({ tasks: await taskViews(store, tasks) });
   });
+  api.get("/questions", async (c) => c.json({ questions: await questionViews(store, principalOf(c)) }));
   api.get("/sessions", async (c) => {
     const by = principalOf(c);
     const sessions = (await store.recentSessions(MAX_ENDED)).filter((session) => sees(by, session.projectId));
@@ -192,6 +197,20 @@ export function createApi(parts: ApiParts): Hono<ApiEnv> {
       body.key === undefined ? undefined : `api ${by.name} ${body.key}`,
     );
     return c.json({ task: taskView(task, project.name) }, 201);
+  });
+  api.post("/tasks/:id/steer", async (c) => {
+    const [by, body] = [principalOf(c), await bodyOf(c, steerBody)];
+    const task = await store.findTask(c.req.param("id"));
+    if (task === undefined || !sees(by, task.projectId)) throw new ApiError(404, "There is no such task.");
+    const delivery = await store.say(by, task.id, body.text, clock.now());
+    return c.json({ task: taskName(task.id), live: delivery.live, say: deliveryWords(delivery) });
+  });
+  api.post("/questions/:id/answer", async (c) => {
+    const [by, body] = [principalOf(c), await bodyOf(c, answerBody)];
+    const id = parseQuestionName(c.req.param("id"));
+    const question = id === undefined ? undefined : await store.question(id);
+    if (question === undefined || !sees(by, question.projectId)) throw new ApiError(404, "There is no such question.");
+    return c.json(await answerView(store, await store.answerQuestion(by, question.id, body.answer, clock.now())));
   });
   api.post("/projects", async (c) => {
     const [by, { name, ...rest }] = [principalOf(c), await bodyOf(c, projectBody)];
@@ -259,7 +278,7 @@ async function hubStatus(parts: ApiParts, by: Principal) {
   const open = await store.tasks({ ...only, states: TASK_STATES.filter(isOpen), order: "queue", limit: MAX_OPEN });
   const ended = await store.tasks({ ...only, states: TASK_STATES.filter((state) => !isOpen(state)), limit: MAX_ENDED });
   const sessions = (await store.liveSessions()).filter((session) => sees(by, session.projectId));
-  const questions = (await store.openQuestions()).filter((question) => sees(by, question.projectId));
+  const messages = await undelivered(store, by);
   return {
     running: true,
     ...parts.about,
@@ -274,7 +293,9 @@ async function hubStatus(parts: ApiParts, by: Principal) {
     truncated: open.length === MAX_OPEN || ended.length === MAX_ENDED,
     sessions: sessions.map(sessionView),
     agents: parts.agents.map((agent) => agentView(agent, sessions)),
-    questions: questions.map(questionView),
+    questions: await questionViews(store, by),
+    /** What was said to whoever works on a task, and nobody was given yet. */
+    messages: messages.map(messageView),
     lastSeq,
   };
 }
@@ -399,15 +420,45 @@ function agentView(agent: ApiParts["agents"][number], live: Session[]) {
   return { ...agent, status, tasks: tasks.map(taskName), sessions: own.map((session) => session.id) };
 }
 
-function questionView(question: Question) {
+/** What became of an answer, as `POST /api/questions/:id/answer` tells it. */
+export type AnswerView = Awaited<ReturnType<typeof answerView>>;
+
+async function answerView(store: Store, { question, task }: Answered) {
+  const project = (await store.project(question.projectId))?.name ?? "";
+  return { question: questionView(question, project), task: task === null ? null : taskView(task, project) };
+}
+
+async function undelivered(store: Store, by: Principal): Promise<Message[]> {
+  const messages = await store.undelivered(MAX_MESSAGES);
+  if (by.projectId === null) return messages;
+  const tasks = await Promise.all(messages.map(({ taskId }) => store.task(taskId)));
+  return messages.filter((_, at) => tasks[at]?.projectId === by.projectId);
+}
+
+function messageView(message: Message) {
+  return { task: taskName(message.taskId), text: message.text, by: message.principal, at: iso(message.at) };
+}
+
+async function questionViews(store: Store, by: Principal) {
+  const questions = (await store.openQuestions()).filter((question) => sees(by, question.projectId));
+  const names = new Map((await store.projects({ archived: true })).map(({ id, name }) => [id, name]));
+  return questions.map((question) => questionView(question, names.get(question.projectId) ?? ""));
+}
+
+function questionView(question: Question, project: string) {
   return {
     id: question.id,
+    name: questionName(question.id),
+    project,
     projectId: question.projectId,
     task: question.taskId === null ? null : taskName(question.taskId),
     kind: question.kind,
     text: question.text,
     options: question.options,
+    state: question.state,
+    answer: question.answer,
     askedAt: iso(question.askedAt),
+    answeredAt: isoOrNull(question.answeredAt),
   };
 }
 

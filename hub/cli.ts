@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { ConfigurationError, messageOf, ProviderError, UserInputError } from "./base/errors.ts";
 import { command as add } from "./commands/add.ts";
+import { command as answer } from "./commands/answer.ts";
 import { CommandError, UsageError, type Command, type Io, type Signals } from "./commands/command.ts";
 import { command as logs } from "./commands/logs.ts";
 import { command as mcpJson } from "./commands/mcp-json.ts";
@@ -10,13 +11,27 @@ import { command as mcp } from "./commands/mcp.ts";
 import { command as next } from "./commands/next.ts";
 import { command as release } from "./commands/release.ts";
 import { command as status } from "./commands/status.ts";
+import { command as steer } from "./commands/steer.ts";
 import { command as stop } from "./commands/stop.ts";
 import { command as token } from "./commands/token.ts";
 import { command as up } from "./commands/up.ts";
 import { didYouMean } from "./nearest.ts";
 
 /** In the order in which a person meets them. */
-export const COMMANDS: readonly Command[] = [up, status, next, add, stop, release, logs, token, mcpJson, mcp];
+export const COMMANDS: readonly Command[] = [
+  up,
+  status,
+  next,
+  add,
+  answer,
+  steer,
+  stop,
+  release,
+  logs,
+  token,
+  mcpJson,
+  mcp,
+];
 
 /**
  * Runs the command that `args` names and answers the exit code: 0 ok, 1 the operation failed,

@@ -251,6 +251,8 @@ const SHOWN_AT_ONCE: ReadonlySet<EventKind> = new Set([
   "task_waiting",
   "task_done",
   "task_failed",
+  "question_asked",
+  "question_answered",
   "stop_set",
   "stop_released",
 ]);

@@ -1,13 +1,12 @@
 import { z } from "zod";
-import { taskName } from "../hub/base/ids.ts";
+import { asked, giveUpWithQuestion } from "./asking.ts";
 import { fenceArgument, taskArgument, textArgument } from "./arguments.ts";
 import { defineTool } from "./tool.ts";
-import { holder, taskNumber } from "./working-session.ts";
 
 const input = z.strictObject({
   task: taskArgument,
   fence: fenceArgument,
-  question: textArgument(2_000, "One clear question, with what you found and what you would do"),
+  question: textArgument(2_000, "What stands in the way, what you tried, and what the person should do"),
   options: z
     .array(textArgument(200, "An answer to choose"))
     .max(6)
@@ -15,26 +14,18 @@ const input = z.strictObject({
     .describe("Answers that the person can tap, the one that you recommend first"),
 });
 
-const output = z.strictObject({ task: z.string(), question: z.int(), say: z.string() });
-
 export const blockTask = defineTool({
   name: "block_task",
-  title: "Block the task with a question",
+  title: "Say that the task is blocked",
   description:
-    "Call this when you cannot go on without the person: a decision, a permission, a missing secret. Call " +
-    "write_continuation first. The task is given up until the person has answered, and is then handed out again with " +
-    "the answer. After it call claim_next_task for other work, or end. Do not use it for what you can find out yourself.",
+    "Call this when something outside the task stands in the way until the person has acted: a permission, a missing " +
+    "secret or access, a broken repository, a task that asks for nothing. For a decision or an information call " +
+    "ask_human instead. Call write_continuation first. The task is given up until the person has answered, and is then " +
+    "handed out again with the answer. After it call claim_next_task for other work, or end. Do not use it for what you " +
+    "can find out yourself.",
   roles: ["agent", "human", "admin"],
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   input,
-  output,
-  async handle({ task: name, fence, question: text, options }, ctx) {
-    const id = taskNumber(name);
-    const question = await ctx.store.block(await holder(ctx), id, fence, { text, options }, ctx.clock.now());
-    const say = "The person is asked. The task is no longer yours: call claim_next_task for other work, or end.";
-    return {
-      data: { task: taskName(id), question: question.id, say },
-      text: `${taskName(id)} is blocked by question ${question.id}. ${say}`,
-    };
-  },
+  output: asked,
+  handle: (params, ctx) => giveUpWithQuestion(ctx, params),
 });

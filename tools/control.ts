@@ -2,6 +2,7 @@ import { z } from "zod";
 import { UserInputError } from "../hub/base/errors.ts";
 import { taskName } from "../hub/base/ids.ts";
 import { isHeld } from "../hub/base/task.ts";
+import { deliveryWords } from "../hub/queue/questions.ts";
 import { taskArgument } from "./arguments.ts";
 import { quoted } from "./fenced.ts";
 import { namedProject, namedTask } from "./named.ts";
@@ -23,7 +24,7 @@ export const control = defineTool({
   description:
     "Call this when the person asks to: `pause` or `resume` a `project`; `stop` everything (no agent runs on, and " +
     "nothing starts until it is released); `release` a stop; `run_now` a `task`, which puts it first; `steer` the " +
-    "session of a `task` with `text`, which it gets with its next report. Never call stop or release unless the person " +
+    "session of a `task` with `text`: the answer says whether it is told now or the next session is. Never call stop or release unless the person " +
     "asked for it. Afterwards call whats_next.",
   roles: ["human", "admin"],
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: false },
@@ -82,12 +83,8 @@ async function steer(params: Params, ctx: ToolContext): Promise<Outcome> {
   if (params.task === undefined || params.text === undefined) throw new UserInputError("steer needs task and text.");
   const task = await namedTask(ctx, params.task);
   const subject = taskName(task.id);
-  if (task.state !== "running")
-    throw new UserInputError(
-      `${subject} is ${task.state}: no session works on it. Change its description in the sheet instead.`,
-    );
-  await ctx.store.say(ctx.principal, task.id, params.text, ctx.clock.now());
-  return { subject, say: "Its session is told with its next report." };
+  const delivery = await ctx.store.say(ctx.principal, task.id, params.text, ctx.clock.now());
+  return { subject, say: deliveryWords(delivery) };
 }
 
 async function stop(params: Params, ctx: ToolContext): Promise<Outcome> {

@@ -1,4 +1,6 @@
 import { addTask } from "./add-task.ts";
+import { answerQuestion } from "./answer-question.ts";
+import { askHuman } from "./ask-human.ts";
 import { blockTask } from "./block-task.ts";
 import { claimNextTask } from "./claim-next-task.ts";
 import { completeTask } from "./complete-task.ts";
@@ -16,10 +18,12 @@ export const TOOLS: readonly AnyTool[] = [
   claimNextTask,
   reportProgress,
   completeTask,
+  askHuman,
   blockTask,
   writeContinuation,
   addTask,
   getResult,
   setPriority,
   control,
+  answerQuestion,
 ];

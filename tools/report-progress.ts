@@ -3,12 +3,12 @@ import { StaleHolderError } from "../hub/base/errors.ts";
 import { taskName } from "../hub/base/ids.ts";
 import { isHeld } from "../hub/base/task.ts";
 import { fenceArgument, taskArgument } from "./arguments.ts";
-import { fenced, oneLine } from "./fenced.ts";
+import { oneLine } from "./fenced.ts";
+import { messageTexts } from "./person-said.ts";
 import { defineTool } from "./tool.ts";
 import { holder, ownTask } from "./working-session.ts";
 
 const MAX_MESSAGES = 20;
-const MAX_MESSAGE = 1_000;
 
 const input = z.strictObject({
   task: taskArgument,
@@ -45,9 +45,7 @@ export const reportProgress = defineTool({
         `Stop what you are doing: ${called} has come back to you with a new fence. Call claim_next_task for it.`,
       );
     const { messages } = await ctx.store.reportProgress(by, task.id, fence, progress, ctx.clock.now());
-    const said = messages
-      .slice(-MAX_MESSAGES)
-      .map((text) => fenced("the person says", text, MAX_MESSAGE, "take it into account, within the task's rules"));
+    const said = messageTexts(messages, MAX_MESSAGES);
     const stop = ctx.stopped();
     if (stop === undefined) return answer(called, "continue", "Go on.", said);
     return answer(

@@ -1,8 +1,8 @@
 import { z } from "zod";
-import { taskName } from "../hub/base/ids.ts";
+import { questionName, taskName } from "../hub/base/ids.ts";
 import type { Project } from "../hub/base/project.ts";
+import type { Question } from "../hub/stores/store.ts";
 import { isHeld, type Task, type TaskState } from "../hub/base/task.ts";
-import { GO_ON } from "../hub/base/questions.ts";
 import { saysNobody } from "../hub/routing/allowed-agents.ts";
 import { span } from "./ages.ts";
 import { oneLine, quoted } from "./fenced.ts";
@@ -86,10 +86,9 @@ async function forPerson(ctx: ToolContext): Promise<Data> {
     ...stopped(ctx),
     finished: some(finished.map((task) => `${line(task)} in ${of(task)}, ${labels(task)}`)),
     questions: some(
-      questions.map(({ id, projectId, taskId, text }) => {
-        const about = taskId === null ? "" : ` about ${taskName(taskId)}`;
-        return `question ${id} of ${nameOf(projects.get(projectId))}${about}: ${quoted(text, 160)}`;
-      }),
+      questions.map(
+        (each) => `${questionName(each.id)} of ${nameOf(projects.get(each.projectId))}: ${questionLine(each)}`,
+      ),
     ),
     running: some(
       await Promise.all(
@@ -98,11 +97,16 @@ async function forPerson(ctx: ToolContext): Promise<Data> {
       running.length,
     ),
     waiting: some(
-      waiting.map((task) => `${line(task)} in ${of(task)}, ${task.state}${until(ctx, task)}: ${quoted(task.why, 120)}`),
+      waiting.map(
+        (task) => `${line(task)} in ${of(task)}, ${task.state}${until(ctx, task)}: ${whyOf(task, questions)}`,
+      ),
     ),
     next: next.map((task) => `${line(task)} in ${of(task)}, ${rankOf(task, projects.get(task.projectId))}`),
   };
-  return { ...data, suggestion: suggestionForPerson(data, finished[0], forNobody[0], projects.size) };
+  return {
+    ...data,
+    suggestion: suggestionForPerson(data, questions[0], finished[0], forNobody[0], projects.size),
+  };
 }
 
 /** One more than is shown, so that "and more" can be said without counting everything. */
@@ -140,12 +144,16 @@ async function nextTasks(ctx: ToolContext, projectId: number | null, limit: numb
 
 function suggestionForPerson(
   data: Omit<Data, "suggestion">,
+  question: Question | undefined,
   finished: Task | undefined,
   forNobody: Task | undefined,
   projects: number,
 ): string {
   if (data.stopped !== undefined) return "Nothing runs while STOP is set. To go on, ask for control with release.";
-  if ((data.questions ?? []).length > 0) return `Work waits for an answer. ${GO_ON}`;
+  if (question !== undefined) {
+    const name = questionName(question.id);
+    return `Answer ${name}: work waits for it. Tell the person's answer with answer_question, or they run: cto answer ${name} "…".`;
+  }
   if (finished !== undefined)
     return `Look at ${taskName(finished.id)} and merge it; it is on branch cto/${taskName(finished.id)}.`;
   if (data.running.length > 0) return "Nothing needs you: work is under way.";
@@ -168,6 +176,18 @@ function line(task: Task): string {
 
 function nameOf(project: Project | undefined): string {
   return quoted(project?.name ?? "", 60);
+}
+
+/** A question and the answers that it offers. */
+function questionLine({ text, options }: Question): string {
+  const offered = options.slice(0, 3).map((option) => quoted(option, 40));
+  return offered.length === 0 ? quoted(text, 160) : `${quoted(text, 160)} (${offered.join(", ")}, or own words)`;
+}
+
+/** The question itself stands above. */
+function whyOf(task: Task, questions: readonly Question[]): string {
+  const asked = task.state === "blocked" ? questions.find(({ taskId }) => taskId === task.id) : undefined;
+  return asked === undefined ? quoted(task.why, 120) : `by question ${questionName(asked.id)}`;
 }
 
 /** What was not checked or reviewed is always said. */

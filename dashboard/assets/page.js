@@ -109,11 +109,19 @@
       const twin = fresh.querySelector("#" + CSS.escape(details.id));
       if (twin !== null) twin.open = details.open;
     }
-    const focused = keyOf(document.activeElement, live);
+    for (const field of live.querySelectorAll("textarea[id]")) {
+      const twin = fresh.querySelector("#" + CSS.escape(field.id));
+      if (twin !== null && field.value !== field.defaultValue) twin.value = field.value;
+    }
+    const { activeElement: active } = document;
+    const focused = keyOf(active, live);
+    const cursor = active instanceof HTMLTextAreaElement ? [active.selectionStart, active.selectionEnd] : null;
     const scrolled = [...live.querySelectorAll("pre")].map((pre) => pre.scrollTop);
     live.replaceChildren(...fresh.childNodes);
     live.querySelectorAll("pre").forEach((pre, index) => (pre.scrollTop = scrolled[index] ?? 0));
-    if (focused !== null) live.querySelector(focused)?.focus({ preventScroll: true });
+    const again = focused === null ? null : live.querySelector(focused);
+    again?.focus({ preventScroll: true });
+    if (again instanceof HTMLTextAreaElement && cursor !== null) again.setSelectionRange(...cursor);
   }
 
   /** How to find the focused element again after its replacement. */

@@ -9,7 +9,6 @@ import { count } from "../text.ts";
 import { rankWords, whyOf } from "../words.ts";
 import {
   ago,
-  block,
   day,
   empty,
   line,
@@ -22,6 +21,7 @@ import {
   taskLink,
   taskRow,
 } from "./parts.ts";
+import { questionBody } from "./questions.ts";
 
 const PROJECTS_SHOWN = 30;
 const QUEUE_SHOWN = 10;
@@ -154,7 +154,7 @@ function questionsSection(view: View, questions: readonly Question[], projects: 
 
 function questionCard(view: View, question: Question, projects: ReadonlyMap<number, Project>): Markup {
   return html`<li class="card need">
-    ${questionBody(question)}
+    ${questionBody(question, "/")}
     <p class="meta">
       <span>${projectLink(projects.get(question.projectId))}</span>
       ${when(
@@ -164,18 +164,6 @@ function questionCard(view: View, question: Question, projects: ReadonlyMap<numb
       <span>asked ${ago(view, question.askedAt)}</span>
     </p>
   </li>`;
-}
-
-/** A question's text and the answers that it offers. */
-export function questionBody(question: Question): Markup {
-  return html`${block(question.text)}
-  ${when(
-    question.options.length > 0,
-    () =>
-      html`<ul class="options" aria-label="Answers that it offers">
-        ${question.options.slice(0, 10).map((option) => html`<li>${line(option, 120)}</li>`)}
-      </ul>`,
-  )}`;
 }
 
 function projectsSection(total: number, cards: readonly Markup[], first: number): Markup {

@@ -3,8 +3,9 @@ import { projectStatus, type Project } from "../../hub/base/project.ts";
 import { EMPTY, when, type Markup } from "../markup.ts";
 import type { Page, View } from "../page.ts";
 import { rankWords } from "../words.ts";
-import { countWords, headsOf, nextEvent, projectWhy, questionBody } from "./overview.ts";
+import { countWords, headsOf, nextEvent, projectWhy } from "./overview.ts";
 import { ago, block, day, empty, facts, line, moment, projectBadge, taskRow, timeline } from "./parts.ts";
+import { questionBody } from "./questions.ts";
 import { continuationBody } from "./task.ts";
 
 const TASKS_SHOWN = 20;
@@ -44,7 +45,7 @@ export async function projectPage(view: View, project: Project): Promise<Page> {
       </div>
       ${when(next !== EMPTY, () => html`<p class="next">${next}</p>`)}
       <p class="meta">${countWords(counts)}</p>
-      ${own.slice(0, 10).map((question) => html`<section class="card need" aria-label="Question">${questionBody(question)}</section>`)}
+      ${own.slice(0, 10).map((question) => html`<section class="card need" aria-label="Question">${questionBody(question, `/projects/${project.slug}`)}</section>`)}
       ${when(
         project.progress !== "",
         () =>

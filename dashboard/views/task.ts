@@ -2,13 +2,12 @@ import { html } from "hono/html";
 import { taskBranch, taskName } from "../../hub/base/ids.ts";
 import type { StoredContinuation } from "../../hub/base/continuation.ts";
 import type { Task } from "../../hub/base/task.ts";
-import type { Artefact, CheckRecord } from "../../hub/stores/store.ts";
+import type { Artefact, CheckRecord, Question } from "../../hub/stores/store.ts";
 import { EMPTY, when, type Markup } from "../markup.ts";
 import type { Page, View } from "../page.ts";
 import { oneLine, size } from "../text.ts";
 import { duration } from "../times.ts";
 import { CHECK_WORDS, rankWords, REVIEW_WORDS, whyOf } from "../words.ts";
-import { questionBody } from "./overview.ts";
 import {
   ago,
   block,
@@ -25,19 +24,24 @@ import {
   timeline,
   waitsUntil,
 } from "./parts.ts";
+import { questionBody, retryForm, steerSection } from "./questions.ts";
 
 const EVENTS_SHOWN = 50;
 const CHECKS_SHOWN = 5;
+const ANSWERS_SHOWN = 5;
+const MESSAGES_SHOWN = 5;
 
 /** Everything about one task. `before` is the event before which its history is shown. */
 export async function taskPage(view: View, task: Task, before: number | undefined): Promise<Page> {
   const { store } = view;
-  const [project, checks, artefacts, continuation, questions, events] = await Promise.all([
+  const [project, checks, artefacts, continuation, questions, answers, messages, events] = await Promise.all([
     store.project(task.projectId),
     store.checks(task.id),
     store.artefacts(task.id),
     store.latestContinuation(task.projectId),
     store.openQuestions(),
+    store.answers(task.id, ANSWERS_SHOWN),
+    store.messages(task.id, MESSAGES_SHOWN),
     store.recentEvents({
       taskId: task.id,
       limit: EVENTS_SHOWN + 1,
@@ -47,6 +51,7 @@ export async function taskPage(view: View, task: Task, before: number | undefine
   const shown = events.slice(0, EVENTS_SHOWN);
   const open = questions.filter((question) => question.taskId === task.id);
   const why = whyOf(task);
+  const steering = await steerSection(view, task, messages);
   const projects = new Map(project === undefined ? [] : [[project.id, project]]);
   return {
     title: `${taskName(task.id)} ${oneLine(task.description, 60)}`,
@@ -58,13 +63,14 @@ export async function taskPage(view: View, task: Task, before: number | undefine
         ${taskBadge(task)}
         ${when(why !== "", () => html`<span class="why ${needsPerson(task) ? "need" : ""}"><bdi>${why}</bdi>${waitsUntil(view, task)}</span>`)}
       </div>
-      ${open.map((question) => html`<section class="card need" aria-label="Question">${questionBody(question)}</section>`)}
-      ${taskFacts(view, task, projectLink(project), project?.priority ?? null)}
+      ${open.map((question) => html`<section class="card need" aria-label="Question">${questionBody(question, taskPath(task.id))}</section>`)}
+      ${retryForm(task, open)} ${taskFacts(view, task, projectLink(project), project?.priority ?? null)} ${steering}
       ${when(oneLine(task.description, 140) !== task.description.trim(), () => textSection("Description", task.description))}
       ${when(task.summary === null, () => textSection("Progress", task.progress))}
       ${textSection("Summary", task.summary ?? "")} ${textSection("Next action it named", task.statedNext ?? "")}
-      ${textSection("Findings to mend", task.findings ?? "")} ${checksSection(view, task, checks)}
-      ${commitsSection(task)} ${filesSection(view, artefacts)} ${continuationSection(view, task, continuation)}
+      ${answersSection(view, answers)} ${textSection("Findings to mend", task.findings ?? "")}
+      ${checksSection(view, task, checks)} ${commitsSection(task)} ${filesSection(view, artefacts)}
+      ${continuationSection(view, task, continuation)}
       <section aria-labelledby="history">
         <h2 id="history">History</h2>
         ${
@@ -101,6 +107,30 @@ function taskFacts(view: View, task: Task, project: Markup, projectPriority: num
     ["Completed", task.completedAt === null ? null : moment(view, task.completedAt)],
     ["Last update", ago(view, task.updatedAt)],
   ]);
+}
+
+function answersSection(view: View, answers: readonly Question[]): Markup {
+  return when(
+    answers.length > 0,
+    () =>
+      html`<section>
+        <h2>Answered</h2>
+        <ul class="cards">
+          ${answers.map(
+            (question) =>
+              html`<li class="card">
+                ${block(question.text)}
+                <p class="answer"><strong>${line(question.answer ?? "", 300)}</strong></p>
+                <p class="meta">
+                  <span
+                    >${question.answeredAt === null ? EMPTY : html`answered ${ago(view, question.answeredAt)}`}</span
+                  >
+                </p>
+              </li>`,
+          )}
+        </ul>
+      </section>`,
+  );
 }
 
 function sessionLink(id: string): Markup {

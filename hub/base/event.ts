@@ -38,6 +38,7 @@ export const EVENT_KINDS = [
   "task_reopened",
   "continuation_written",
   "question_asked",
+  "question_answered",
   "message_sent",
   "message_delivered",
   "session_started",

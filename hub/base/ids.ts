@@ -22,6 +22,17 @@ export function parseTaskName(text: string): number | undefined {
   return match ? Number(match[1]) : undefined;
 }
 
+/** `Q3` for 3. */
+export function questionName(id: number): string {
+  return `Q${id}`;
+}
+
+/** 3 for `Q3`, `q3` or `3`; undefined for anything else. */
+export function parseQuestionName(text: string): number | undefined {
+  const match = /^q?0*([1-9]\d{0,14})$/i.exec(text.trim());
+  return match ? Number(match[1]) : undefined;
+}
+
 /** The branch a task is worked on. */
 export function taskBranch(id: number): string {
   return `cto/T${id}`;

@@ -35,5 +35,7 @@ export interface Principal {
 
 /** The hub acting for itself. */
 export const SUPERVISOR: Principal = { role: "admin", name: "supervisor", sessionId: null, projectId: null };
+/** What a person did on the page. */
+export const PAGE: Principal = { role: "human", name: "page", sessionId: null, projectId: null };
 /** What a person typed into the sheet. */
 export const SHEET: Principal = { role: "human", name: "sheet", sessionId: null, projectId: null };

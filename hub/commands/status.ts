@@ -5,7 +5,6 @@ import type { HubStatus } from "../api.ts";
 import { readArguments, switchOption } from "./arguments.ts";
 import type { Command } from "./command.ts";
 import { findHub, homeOf } from "./hub-client.ts";
-import { GO_ON } from "../base/questions.ts";
 import { plain, short, table, taskRow } from "./words.ts";
 
 /** Finished tasks that are worth a line. */
@@ -99,12 +98,13 @@ function summary(status: HubStatus): string {
       `since ${session.startedAt}`,
     ]),
     section("Agents", status.agents, (agent) => ["", agent.name, agent.status, agent.cli, short(agent.why, 80)]),
-    section("Waiting for you", status.questions, (question) => [
+    section('Waiting for you (cto answer Q1 "…")', status.questions, (question) => [
       "",
+      question.name,
       question.task ?? "",
       short(plain(question.text), 100),
     ]),
-    status.questions.length === 0 ? undefined : `  ${GO_ON}\n`,
+    section("Said, and not delivered yet", status.messages, (message) => ["", message.task, short(message.text, 100)]),
   ]
     .filter((part) => part !== undefined)
     .join("\n");

@@ -4,6 +4,7 @@ import { projectStatus, type Project, type StateCounts } from "../base/project.t
 import type { Session } from "../base/session.ts";
 import type { Task } from "../base/task.ts";
 import type { Question, Store } from "../stores/store.ts";
+import { asksWhy } from "../queue/questions.ts";
 import { projectRow, taskRow, type ProjectHubRow, type TaskHubRow } from "./hub-rows.ts";
 
 const LOG_EVENTS = 600;
@@ -62,8 +63,11 @@ function projectWhy(project: Project, counts: StateCounts, stuck: Task | undefin
   if (project.hold !== null)
     return project.hold === "archived" ? "its row was taken out: type Queued to take it up again" : "";
   const asked = questions.find((question) => question.projectId === project.id);
-  if (asked !== undefined)
-    return `${asked.taskId === null ? "" : `${taskName(asked.taskId)} `}asks: ${asked.text.slice(0, 300)}`;
+  if (asked !== undefined) {
+    // A next action is the hub's question about the project, whichever task stated it.
+    const who = asked.taskId === null || asked.kind === "next_action" ? "" : `${taskName(asked.taskId)} `;
+    return `${who}${asksWhy(asked.id, asked.text)}`;
+  }
   if (projectStatus(project, counts) === "In Progress" || stuck === undefined) return "";
   return `${taskName(stuck.id)}: ${stuck.why}`;
 }

@@ -92,6 +92,7 @@ const EVENT_WORDS: Partial<Record<EventKind, string>> = {
   task_cancelled: "Cancelled",
   task_reopened: "Reopened",
   question_asked: "Question",
+  question_answered: "Answered",
   sheet_problem: "Sheet",
 };
 const LOGGED = new Set(Object.values(EVENT_WORDS));

@@ -170,6 +170,16 @@ export const questions = sqliteTable("questions", {
   answeredAt: integer("answered_at"),
 });
 
+export const messages = sqliteTable("messages", {
+  id: integer("id").primaryKey({ autoIncrement: true }),
+  taskId: integer("task_id").notNull(),
+  text: text("text").notNull(),
+  principal: text("principal").notNull(),
+  at: integer("at").notNull(),
+  deliveredAt: integer("delivered_at"),
+  deliveredTo: text("delivered_to"),
+});
+
 export const artefacts = sqliteTable("artefacts", {
   id: integer("id").primaryKey({ autoIncrement: true }),
   taskId: integer("task_id"),

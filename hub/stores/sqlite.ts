@@ -7,6 +7,8 @@ import { createClaims } from "./sqlite/claim.ts";
 import { createCore, type Core } from "./sqlite/core.ts";
 import { createHeld } from "./sqlite/held.ts";
 import { createProjects, toProject } from "./sqlite/projects.ts";
+import { createMessages } from "./sqlite/messages.ts";
+import { createQuestions } from "./sqlite/questions.ts";
 import { createReady, type Ready } from "./sqlite/ready.ts";
 import { createRecords } from "./sqlite/records.ts";
 import { createRows, toTask, type Rows, type SessionRow } from "./sqlite/rows.ts";
@@ -41,11 +43,15 @@ function createStore(db: Database.Database, path: string): Store {
   const tasks = createTasks(core, rows, ready);
   const projects = createProjects(core, rows, ready, (by, project, text, now) => {
     tasks.add(by, { projectId: project.id, description: text, origin: "next_action" }, now);
+    // Newer words of the person have answered what was asked about the older ones.
+    questions.withdrawNextAction(project.id, now);
   });
+  const questions = createQuestions(core, rows, tasks);
+  const messages = createMessages(core, rows);
   const claims = createClaims(core, rows, ready);
   const held = createHeld(core, rows, ready, tasks);
   const sessions = createSessions(core, rows);
-  const records = createRecords(core, rows);
+  const records = createRecords(core);
   const sheet = createSheetRecords(core, rows, projects, tasks);
   const list = createTaskList(core);
   const due = createDue(core, rows, ready, tasks);
@@ -80,6 +86,7 @@ function createStore(db: Database.Database, path: string): Store {
     claim: (sessionId, now) => write(() => claims.claim(sessionId, now)),
     reportProgress: (by, taskId, fence, progress, now) =>
       write(() => held.report(by, taskId, fence, progress, now), "later"),
+    takeMessages: (by, taskId, fence, now) => write(() => held.takeMessages(by, taskId, fence, now)),
     complete: (by, taskId, fence, report, now) => write(() => toTask(held.complete(by, taskId, fence, report, now))),
     block: (by, taskId, fence, ask, now) => write(() => held.block(by, taskId, fence, ask, now)),
     recordWorkspace: (taskId, fence, workspace, now) =>
@@ -115,8 +122,17 @@ function createStore(db: Database.Database, path: string): Store {
 
     writeContinuation: (by, input, now) => write(() => records.writeContinuation(by, input, now)),
     latestContinuation: async (projectId) => records.latestContinuation(projectId),
-    openQuestions: async () => records.openQuestions(),
-    say: (by, taskId, text, now) => write(() => records.say(by, taskId, text, now)),
+    openQuestions: async () => questions.open(),
+    question: async (id) => questions.one(id),
+    answerQuestion: (by, id, answer, now) =>
+      write(() => {
+        const { question, task } = questions.answer(by, id, answer, now);
+        return { question, task: task === undefined ? null : toTask(task) };
+      }),
+    answers: async (taskId, limit) => questions.answers(taskId, limit),
+    say: (by, taskId, text, now) => write(() => messages.say(by, taskId, text, now)),
+    messages: async (taskId, limit) => messages.of(taskId, limit),
+    undelivered: async (limit) => messages.undelivered(limit),
     addArtefact: (artefact) => write(() => void core.insert(schema.artefacts, artefact)),
     artefacts: async (taskId) => records.artefacts(taskId),
     note: (by, { kind, data, projectId = null, taskId = null, sessionId = null }, now) =>

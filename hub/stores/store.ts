@@ -2,6 +2,7 @@ import type { Continuation, StoredContinuation } from "../base/continuation.ts";
 import type { HubEvent } from "../base/event.ts";
 import type { Project, StateCounts } from "../base/project.ts";
 import type { Principal, Role, Session } from "../base/session.ts";
+import type { Delivery } from "../queue/questions.ts";
 import type { Complexity, Task, TaskOrigin, TaskState, TaskType, WaitReason } from "../base/task.ts";
 
 /**
@@ -117,6 +118,26 @@ export interface Question {
   answeredAt: number | null;
 }
 
+/** What became of an answer. */
+export interface Answered {
+  question: Question;
+  /** The task that goes on, was cancelled, or was queued by it; null when the answer changes none. */
+  task: Task | null;
+}
+
+/** What a person said to whoever works on a task. */
+export interface Message {
+  id: number;
+  taskId: number;
+  text: string;
+  /** Who said it: a principal's name. */
+  principal: string;
+  at: number;
+  deliveredAt: number | null;
+  /** The session that was given it. */
+  deliveredTo: string | null;
+}
+
 interface QueueStore {
   /** `key` makes the call repeatable: the same key returns the task that the first call made. */
   addTask(by: Principal, input: NewTask, now: number, key?: string): Promise<Task>;
@@ -157,6 +178,12 @@ interface QueueStore {
     progress: string,
     now: number,
   ): Promise<{ messages: string[] }>;
+  /**
+   * What the person said, for the holder's claim: what waits, which counts as delivered now, after
+   * what was given before: the answer with it may have been lost, or the session that got it.
+   * Oldest first, at most 20.
+   */
+  takeMessages(by: Principal, taskId: number, fence: number, now: number): Promise<string[]>;
   /** Freezes the task for its check. Repeating it while the task is frozen or done changes nothing. */
   complete(
     by: Principal,
@@ -280,8 +307,26 @@ interface RecordStore {
   ): Promise<StoredContinuation>;
   latestContinuation(projectId: number): Promise<StoredContinuation | undefined>;
   openQuestions(): Promise<Question[]>;
-  /** What the person says to whoever holds the task; delivered with the session's next call. */
-  say(by: Principal, taskId: number, text: string, now: number): Promise<void>;
+  question(id: number): Promise<Question | undefined>;
+  /**
+   * A person answers an open question. A blocked task goes back into the queue, to the front of
+   * its priority; "Cancel it" on a question of the hub's cancels it, any other answer to one makes
+   * its failures and rounds of findings count from zero. A next action is queued by "Yes", or in
+   * other words by these, and left by "Not now". The same answer again changes nothing; another one
+   * is refused with the first.
+   */
+  answerQuestion(by: Principal, id: number, answer: string, now: number): Promise<Answered>;
+  /** The newest answered questions of a task, newest first, at most `limit`. */
+  answers(taskId: number, limit: number): Promise<Question[]>;
+  /**
+   * What the person says to whoever works on the task; delivered with the session's next call, else to the next session.
+   * The same words again, while they wait, are one message. Refused for a task that has ended.
+   */
+  say(by: Principal, taskId: number, text: string, now: number): Promise<Delivery>;
+  /** The newest messages to a task, newest first, at most `limit`. */
+  messages(taskId: number, limit: number): Promise<Message[]>;
+  /** Messages of open tasks that nobody was given yet, oldest first, at most `limit`. */
+  undelivered(limit: number): Promise<Message[]>;
   addArtefact(artefact: Omit<Artefact, "id">): Promise<void>;
   artefacts(taskId: number): Promise<Artefact[]>;
   /** An event with no other change: the hub started, STOP was set, the sheet has a problem. */

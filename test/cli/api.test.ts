@@ -17,6 +17,10 @@ test("errors have one shape and the right code", async () => {
       ["/tasks", { project: "P", description: "d" }, 404, /no project "P"/],
       ["/projects", { name: "P", priority: 0 }, 400, /priority/],
       ["/stop", { whay: "x" }, 400, /whay/],
+      ["/questions/Q1/answer", { answer: "" }, 400, /answer/],
+      ["/questions/x/answer", { answer: "x" }, 404, /no such question/i],
+      ["/tasks/T1/steer", { words: "x" }, 400, /text/],
+      ["/tasks/T1/steer", { text: "x" }, 404, /no such task/i],
       ["/release", { a: 1 }, 400, /a/],
     ];
     for (const [path, body, status, says] of cases) {
@@ -54,8 +58,11 @@ test("admin may do all, human all but tokens and logins, agent nothing of it", a
       ["/projects", undefined, 200, 200],
       ["/tasks", undefined, 200, 200],
       ["/sessions", undefined, 200, 200],
+      ["/questions", undefined, 200, 200],
       ["/events", undefined, 200, 200],
       ["/tasks", { project: "P", description: "d" }, 201, 201],
+      ["/tasks/T1/steer", { text: "mind the gap" }, 200, 200],
+      ["/questions/1/answer", { answer: "x" }, 404, 404],
       ["/projects", { name: "Q" }, 201, 409],
       ["/stop", {}, 200, 200],
       ["/release", {}, 200, 200],
@@ -126,6 +133,18 @@ test("a token of one project sees and changes that project alone", async () => {
     assert.doesNotMatch(JSON.stringify((await call(token, "/tasks")).answer), /Other/);
     assert.equal((await call(token, "/tasks/T1")).status, 200);
     assert.equal((await call(token, "/tasks/T2")).status, 404);
+    await store.say(SUPERVISOR, 2, "for the Other", Date.now());
+    assert.deepEqual(((await call(token, "/status")).answer as { messages: unknown[] }).messages, []);
+    assert.equal((await call(token, "/tasks/T2/steer", { text: "x" })).status, 404);
+    await store.openSession(
+      { id: "s-1", agent: "a", projectId: other.id, kind: "attached", machine: "native" },
+      Date.now(),
+    );
+    const held = (await store.claim("s-1", Date.now()))?.task;
+    const by = { role: "agent" as const, name: "session:s-1", sessionId: "s-1", projectId: null };
+    await store.block(by, held?.id ?? 0, held?.fence ?? 0, { text: "Other?", options: [] }, Date.now());
+    assert.deepEqual((await call(token, "/questions")).answer, { questions: [] });
+    assert.equal((await call(token, "/questions/1/answer", { answer: "x" })).status, 404);
     assert.equal((await call(token, "/tasks", { project: "Other", description: "d" })).status, 404);
     assert.equal((await call(token, "/projects", { name: "New" })).status, 403);
     assert.equal((await call(token, "/stop", {})).status, 403);
@@ -153,6 +172,7 @@ test("status tells the whole state in one shape", async () => {
       "agents",
       "home",
       "lastSeq",
+      "messages",
       "now",
       "pid",
       "projects",

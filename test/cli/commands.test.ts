@@ -7,6 +7,7 @@ import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/cli
 import { SUPERVISOR } from "../../hub/base/session.ts";
 import { COMMANDS } from "../../hub/cli.ts";
 import { createHubLog, hubLogFile } from "../../hub/log-file.ts";
+import type { Store } from "../../hub/stores/store.ts";
 import { createNativeMachine } from "../../supervisor/machines/native.ts";
 import { identityOf } from "../../supervisor/machines/processes.ts";
 import { until } from "../helpers/until.ts";
@@ -329,5 +330,72 @@ test("without a Node that is new enough the launcher says what to do", async () 
     child.stderr.on("data", (data: Buffer) => (err += data.toString()));
     assert.equal(await new Promise((resolve) => child.on("close", resolve)), 1);
     assert.match(err, /^cto: needs Node 24 or newer, and the one in PATH is 20\. Run 'npm ci' in .*clone.*\n$/);
+  });
+});
+
+/** A task of project P that a session holds. */
+async function heldTask(store: Store) {
+  const now = Date.now();
+  await store.setAgents([{ name: "worker", model: "" }], now);
+  const project = await store.addProject(SUPERVISOR, { name: "P", machine: "native" }, now);
+  await store.addTask(SUPERVISOR, { projectId: project.id, description: "d", origin: "command" }, now);
+  const id = "s-0123456789ab";
+  await store.openSession({ id, agent: "worker", projectId: project.id, kind: "supervised", machine: "native" }, now);
+  await store.sessionRuns(id, "h", now);
+  const claim = await store.claim(id, now);
+  assert.ok(claim);
+  return { task: claim.task, by: { role: "agent" as const, name: `session:${id}`, sessionId: id, projectId: null } };
+}
+
+test("answer lists the open questions, and answers one so that its task goes on", async () => {
+  await withHub(async ({ cto, store }) => {
+    assert.equal((await cto("answer")).out, "Nobody asks anything.\n");
+    const { task, by } = await heldTask(store);
+    const question = { text: "Which grammar?\u001b[2J\nThere are two.", options: ["The old one", "A new one"] };
+    await store.block(by, task.id, task.fence, question, Date.now());
+    const listed = await cto("answer");
+    assert.equal(listed.out, "Q1  P, T1\n  Which grammar?\n  There are two.\n  - The old one\n  - A new one\n");
+    const { questions } = JSON.parse((await cto("answer", "--json")).out) as { questions: Record<string, unknown>[] };
+    assert.deepEqual([questions[0]?.["name"], questions[0]?.["task"], questions[0]?.["state"]], ["Q1", "T1", "open"]);
+    assert.match((await cto("status")).out, /Q1 +T1 +Which grammar\?/);
+
+    for (const [args, code, says] of [
+      [["answer", "T1", "x"], 2, /is no question/],
+      [["answer", "Q1"], 2, /say what the answer is/],
+      [["answer", "Q1", "two", "words"], 2, /one word too many/],
+      [["answer", "Q9", "x"], 1, /no such question/],
+    ] as const) {
+      const wrong = await cto(...args);
+      assert.equal(wrong.code, code, args.join(" "));
+      assert.match(wrong.err, says);
+    }
+    assert.equal((await cto("answer", "q1", "the old one")).out, 'Q1 is answered with "The old one". T1 is queued.\n');
+    const again = JSON.parse((await cto("answer", "Q1", "The old one", "--json")).out) as {
+      question: { answer: string };
+      task: { id: string };
+    };
+    assert.deepEqual([again.question.answer, again.task.id], ["The old one", "T1"]);
+    const other = await cto("answer", "Q1", "A new one");
+    assert.equal(other.code, 1);
+    assert.match(other.err, /answered already, with "The old one"/);
+    assert.equal((await cto("answer")).out, "Nobody asks anything.\n");
+  });
+});
+
+test("steer says when the session is told, and status shows what nobody was given yet", async () => {
+  await withHub(async ({ cto, store }) => {
+    const { task, by } = await heldTask(store);
+    assert.equal((await cto("steer", "T1", "Mind the gap")).out, "T1: Its session is told with its next call.\n");
+    assert.match((await cto("status")).out, /Said, and not delivered yet\n +T1 +Mind the gap/);
+    await store.reportProgress(by, task.id, task.fence, "x", Date.now());
+    assert.doesNotMatch((await cto("status")).out, /Mind the gap/);
+    await store.giveBack(task.id, task.fence, { why: "gone", failure: false }, Date.now());
+    const waits = JSON.parse((await cto("steer", "T1", "Later", "--json")).out) as { live: boolean; say: string };
+    assert.equal(waits.live, false);
+    assert.match(waits.say, /waits for the next one/);
+    assert.equal((await cto("steer", "T1")).code, 2);
+    assert.match((await cto("steer", "T9", "x")).err, /no such task/);
+    await store.cancelTask(SUPERVISOR, task.id, "no", Date.now());
+    assert.match((await cto("steer", "T1", "x")).err, /T1 is cancelled/);
   });
 });

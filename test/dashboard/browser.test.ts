@@ -244,6 +244,33 @@ test("an open page follows what happens, and logs out when the login ends", { sk
   }),
 );
 
+test("a question is answered with a tap, and what is being typed survives what happens meanwhile", { skip }, () =>
+  withPage(async (page) => {
+    await fillStore(page.store, page.hub);
+    await withBrowser(page, async ({ url, logIn }) => {
+      const { context, troubles } = await logIn();
+      const tab = await context.newPage();
+      await tab.goto(`${url}/tasks/T1`);
+      const field = tab.getByLabel("Its session is told with its next call.");
+      await field.pressSequentially("Keep the old");
+      await page.store.reportProgress(session("s-bb02bb02bb02"), 1, 1, "Memory limit holds", NOW);
+      await tab.getByText("Memory limit holds").first().waitFor();
+      await tab.keyboard.type(" loader");
+      assert.equal(await field.inputValue(), "Keep the old loader");
+      await tab.getByRole("button", { name: "Tell T1" }).click();
+      await tab.getByText("not delivered yet").waitFor();
+      assert.equal((await page.store.undelivered(5))[0]?.text, "Keep the old loader");
+
+      await tab.goto(`${url}/`);
+      await tab.getByRole("button", { name: "Use the June list" }).click();
+      await tab.waitForURL(`${url}/`);
+      assert.equal(await tab.getByRole("button", { name: "Use the June list" }).count(), 0);
+      assert.deepEqual(await page.store.openQuestions(), []);
+      assert.deepEqual(troubles, []);
+    });
+  }),
+);
+
 test("STOP takes two taps, is seen on every page, and is released the same way", { skip }, () =>
   withPage(async (page) => {
     await fillStore(page.store, page.hub);
@@ -298,7 +325,10 @@ test("no page is wider than a phone, and each works without script", { skip }, (
       await plain.getByRole("link", { name: "Tasks" }).click();
       await plain.getByLabel("State").selectOption("Blocked");
       await plain.getByRole("button", { name: "Show" }).click();
-      await plain.getByText("Fetch the species list").waitFor();
+      await plain.getByText("Fetch the species list").click();
+      await plain.getByLabel("Or in your words").fill("Ask again in June");
+      await plain.getByRole("button", { name: "Answer Q1" }).click();
+      await plain.getByText("Ask again in June").first().waitFor();
     });
   }),
 );

@@ -47,7 +47,10 @@ test("the overview says where each project stands, why, what is next and what ru
     assert.match(text, /APRS Audio Tools Waiting P2 qwen/);
     assert.match(text, /T3 The five-hour window of qwen is used up Next: T3 goes on 16:20/);
     assert.match(text, /Pipecat Voice Planning/);
-    assert.match(text, /Should I use the public species list from June instead\? Use the June list Wait for a key/);
+    assert.match(
+      text,
+      /Should I use the public species list from June instead\? Use the June list Wait for a key Or in your words/,
+    );
     assert.match(text, /claude on native Running T1 Implement batch processing.* last sign of life just now/);
     assert.match(text, /Up next T4 Refactor image preprocessing/);
     assert.match(text, /Sheet: In step with the local sheet since 15:31\./);
@@ -229,11 +232,98 @@ test("STOP is set and released by a confirmed POST from the page itself, and by 
     assert.equal(page.hub.stopped(), undefined);
   }));
 
+test("law 6: an answer is given by a POST from the page itself, once, as a button or in own words", () =>
+  withPage(async (page) => {
+    await fillStore(page.store, page.hub);
+    const [question] = await page.store.openQuestions();
+    assert.equal(question?.id, 1);
+    const task = question.taskId ?? 0;
+    for (const path of ["/", `/tasks/T${task}`, "/projects/ebutterfly-export"]) {
+      const text = await (await page.get(path)).text();
+      assert.equal(text.match(/action="\/questions\/Q1\/answer"/g)?.length, 2, path);
+      assert.ok(text.includes(`name="back" value="${path}"`), path);
+      assert.match(text, /<button name="option" value="1"[^>]*><bdi>Wait for a key<\/bdi>/);
+    }
+    const strangers = { Origin: "http://evil.example", "Sec-Fetch-Site": "cross-site" };
+    assert.equal((await page.post("/questions/Q1/answer", { option: "0" }, strangers)).status, 403);
+    assert.equal((await page.post("/questions/Q1/answer", { option: "0" }, { Cookie: "" })).status, 401);
+    for (const path of ["/questions/Q9/answer", "/questions/x/answer", "/tasks/T99/steer", "/tasks/T99/retry"])
+      assert.equal((await page.post(path, { answer: "x", text: "x" })).status, 404, path);
+    for (const form of [{}, { answer: " " }, { option: "7" }, { option: "constructor" }])
+      assert.equal((await page.post("/questions/Q1/answer", form)).status, 409, JSON.stringify(form));
+    assert.equal((await page.store.openQuestions()).length, 1);
+
+    for (let tap = 0; tap < 2; tap += 1) {
+      const answer = await page.post("/questions/Q1/answer", { option: "0", back: `/tasks/T${task}` });
+      assert.deepEqual([answer.status, answer.headers.get("location")], [303, `/tasks/T${task}`]);
+    }
+    const after = await page.store.task(task);
+    assert.deepEqual([after?.state, after?.front], ["queued", true]);
+    const refused = await page.post("/questions/Q1/answer", { answer: "<b>no</b>" });
+    assert.equal(refused.status, 409);
+    assert.match(words(await refused.text()), /Q1 is answered already, with &quot;Use the June list&quot;/);
+    const shown = words(await (await page.get(`/tasks/T${task}`)).text());
+    assert.match(shown, /Answered The API wants a key.* Use the June list answered just now/);
+    const away = await page.post("/questions/Q1/answer", { option: "0", back: "//evil.example" });
+    assert.equal(away.headers.get("location"), "/");
+  }));
+
+test("law 13: text from outside is data: answers and messages of any kind come back as text", () =>
+  withPage(async (page) => {
+    await fillStore(page.store, page.hub);
+    const payload = `</textarea><script>alert(1)</script>\u0000"'`;
+    assert.equal((await page.post("/questions/Q1/answer", { answer: payload })).status, 303);
+    assert.equal((await page.post("/tasks/T1/steer", { text: payload })).status, 303);
+    for (const path of ["/tasks/T6", "/tasks/T1", "/activity"]) {
+      const text = await (await page.get(path)).text();
+      assert.doesNotMatch(text, /<script>/, path);
+    }
+    for (const path of ["/tasks/T6", "/tasks/T1"])
+      assert.match(await (await page.get(path)).text(), /&lt;\/textarea&gt;&lt;script&gt;/, path);
+  }));
+
+test("a running task is steered from its page, which says when the words are delivered", () =>
+  withPage(async (page) => {
+    await fillStore(page.store, page.hub);
+    const see = async (path: string) => words(await (await page.get(path)).text());
+    assert.match(await see("/tasks/T1"), /Tell its session Its session is told with its next call\./);
+    assert.equal((await page.post("/tasks/T1/steer", { text: "Keep the\r\nold loader" })).status, 303);
+    assert.match(await see("/tasks/T1"), /Keep the old loader said just now not delivered yet/);
+    await page.store.reportProgress(session("s-bb02bb02bb02"), 1, 1, "on it", NOW);
+    assert.match(await see("/tasks/T1"), /Keep the old loader said just now delivered just now/);
+    assert.match(await see("/tasks/T4"), /No session works on it now: the message waits for the next one\./);
+    assert.doesNotMatch(await see("/tasks/T2"), /Tell/, "nobody works on what is done");
+    assert.equal((await page.post("/tasks/T2/steer", { text: "x" })).status, 409);
+    assert.equal((await page.post("/tasks/T1/steer", { text: "" })).status, 409);
+  }));
+
+test("a task that needs the person is tried again from its page, once", () =>
+  withPage(async (page) => {
+    await fillStore(page.store, page.hub);
+    const ask = (await page.store.openQuestions())[0]?.taskId ?? 0;
+    assert.match(words(await (await page.get(`/tasks/T${ask}`)).text()), /Go on without an answer/);
+    for (let tap = 0; tap < 2; tap += 1)
+      assert.equal((await page.post(`/tasks/T${ask}/retry`, {})).headers.get("location"), `/tasks/T${ask}`);
+    assert.equal((await page.store.task(ask))?.state, "queued");
+    assert.deepEqual(await page.store.openQuestions(), []);
+    assert.equal((await page.post("/tasks/T1/retry", {})).status, 303);
+    assert.equal((await page.store.task(1))?.state, "running", "what runs is left alone");
+  }));
+
 test("GET never changes anything", () =>
   withPage(async (page) => {
     await fillStore(page.store, page.hub);
     const before = await page.store.lastSeq();
-    for (const path of [...PAGES, "/login", "/login?code=x", "/logout", "/nothing"]) {
+    for (const path of [
+      ...PAGES,
+      "/questions/Q1/answer?option=0",
+      "/tasks/T6/retry",
+      "/tasks/T1/steer?text=x",
+      "/login",
+      "/login?code=x",
+      "/logout",
+      "/nothing",
+    ]) {
       await page.get(path);
       await page.app.request(`http://${HOST}${path}`, { method: "HEAD", headers: { Cookie: page.cookie } });
     }

@@ -16,6 +16,8 @@ interface Claim {
   fence: number;
   workspace: string;
   description: string;
+  answers?: string[];
+  messages?: string[];
 }
 interface Result {
   status: string;
@@ -44,8 +46,13 @@ async function workOn(claim: Claim): Promise<void> {
   if (what === "sleep") return sleep(600_000);
   if (what === "leave") process.exit(0);
   if (what === "hold") await untilTold(claim);
+  if (what === "ask" && claim.answers === undefined) {
+    const question = { question: "Which colour?", answers: ["Blue", "Green"] };
+    await call("ask_human", { task: claim.task, fence: claim.fence, ...question });
+    return;
+  }
   const file = join(claim.workspace, `work-${claim.task}.txt`);
-  if (what !== "empty") await write(file, `${claim.task}\n`);
+  if (what !== "empty") await write(file, `${claim.task}\n${(claim.answers ?? []).join("\n")}`);
   if (what === "die") process.exit(4);
   if (what === "write-and-sleep") return sleep(600_000);
   if (what === "mend" || what === "spoil" || what === "mend-later") await write(join(claim.workspace, "BROKEN"), "x");
@@ -64,7 +71,9 @@ async function workOn(claim: Claim): Promise<void> {
 }
 
 /** Reports again and again until the person says something. */
-async function untilTold({ task, fence }: Claim): Promise<void> {
+async function untilTold({ task, fence, messages = [] }: Claim): Promise<void> {
+  // What was said before the claim came with it.
+  if (messages.some((text) => text.includes("go on"))) return;
   for (let n = 0; ; n++) {
     const answer = await call<{ said?: string[] }>("report_progress", { task, fence, progress: `waiting ${n}` });
     if (JSON.stringify(answer).includes("go on")) return;

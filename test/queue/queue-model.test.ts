@@ -38,6 +38,14 @@ interface ModelTask {
   createdAt: number;
 }
 
+/** A question, in the order in which they were asked: its number is its place, from 1. */
+interface ModelQuestion {
+  task: number;
+  kind: "agent" | "findings" | "parked";
+  state: "open" | "answered" | "withdrawn";
+  answer: string | null;
+}
+
 interface ModelSession {
   id: string;
   agent: string;
@@ -50,6 +58,7 @@ class Model {
   now = START;
   tasks: ModelTask[] = [];
   sessions: ModelSession[] = [];
+  questions: ModelQuestion[] = [];
   paused = new Set<number>();
   priorities = [1, 2, 2, 3];
   served = new Map<string, number>();
@@ -108,6 +117,15 @@ class Model {
       this.holders.delete(this.lane(task));
   }
 
+  ask(task: ModelTask, kind: ModelQuestion["kind"]): void {
+    this.questions.push({ task: task.id, kind, state: "open", answer: null });
+  }
+
+  withdraw(task: ModelTask): void {
+    for (const question of this.questions)
+      if (question.task === task.id && question.state === "open") question.state = "withdrawn";
+  }
+
   unmet(task: ModelTask): number[] {
     return task.on.filter((id) => !isMet(this.tasks[id - 1]?.state ?? "queued"));
   }
@@ -144,6 +162,9 @@ const KINDS = [
   "check",
   "giveBack",
   "block",
+  "block",
+  "answer",
+  "answer",
   "cancel",
   "reopen",
   "end",
@@ -303,6 +324,7 @@ async function step(store: Store, model: Model, command: Command): Promise<void>
         if (task.rounds >= 3) {
           model.letGo(task);
           task.state = "blocked";
+          model.ask(task, "findings");
         } else if (lives) task.state = "running";
         else {
           model.letGo(task);
@@ -328,8 +350,10 @@ async function step(store: Store, model: Model, command: Command): Promise<void>
       assert.equal(await store.giveBack(task.id, task.fence, { why: "gone", failure }, model.now), true);
       model.letGo(task);
       if (!failure) Object.assign(task, { state: "queued", session: null });
-      else if (++task.failures >= 5) task.state = "blocked";
-      else
+      else if (++task.failures >= 5) {
+        task.state = "blocked";
+        model.ask(task, "parked");
+      } else
         Object.assign(task, {
           state: "waiting",
           session: null,
@@ -349,7 +373,33 @@ async function step(store: Store, model: Model, command: Command): Promise<void>
       const first = await ask();
       model.letGo(task);
       task.state = "blocked";
+      model.ask(task, "agent");
+      assert.equal(first.id, model.questions.length);
       assert.equal((await ask()).id, first.id, "a repeated question is one question");
+      return;
+    }
+    case "answer": {
+      const n = model.questions.length === 0 ? 0 : a % model.questions.length;
+      const question = model.questions[n];
+      const words = ["Try again", "cancel it", "the second one"][b % 3] ?? "";
+      const call = () => store.answerQuestion(SHEET, n + 1, words, model.now);
+      if (question === undefined || question.state === "withdrawn") return assert.rejects(call(), UserInputError);
+      const task = model.tasks[question.task - 1];
+      assert.ok(task);
+      const kept = question.kind === "agent" || words !== "cancel it" ? words : "Cancel it";
+      if (question.state === "answered" && question.answer !== kept)
+        return assert.rejects(call(), /is answered already/);
+      const answered = await call();
+      assert.deepEqual([answered.question.answer, answered.task?.id], [kept, task.id]);
+      if (question.state === "answered") return;
+      Object.assign(question, { state: "answered", answer: kept });
+      assert.equal(task.state, "blocked", "an open question's task does not wait for its answer");
+      if (kept === "Cancel it") task.state = "cancelled";
+      else {
+        Object.assign(task, { state: "queued", session: null, front: true, waitsUntil: null });
+        if (question.kind !== "agent") Object.assign(task, { failures: 0, rounds: 0 });
+        model.settle();
+      }
       return;
     }
     case "cancel": {
@@ -364,6 +414,7 @@ async function step(store: Store, model: Model, command: Command): Promise<void>
       if (task.reservedFor !== null && model.holders.get(model.lane(task)) === task.reservedFor)
         model.holders.delete(model.lane(task));
       Object.assign(task, { state: "cancelled", reservedFor: null });
+      model.withdraw(task);
       return;
     }
     case "reopen": {
@@ -376,6 +427,7 @@ async function step(store: Store, model: Model, command: Command): Promise<void>
       }
       await call;
       Object.assign(task, { state: "queued", session: null, front: true, failures: 0, rounds: 0, waitsUntil: null });
+      model.withdraw(task);
       model.settle();
       return;
     }
@@ -466,6 +518,10 @@ async function agree(store: Store, model: Model): Promise<void> {
       rounds,
       reservedFor,
     })),
+  );
+  assert.deepEqual(
+    (await store.openQuestions()).map(({ id }) => id).toSorted((x, y) => x - y),
+    model.questions.flatMap(({ state }, n) => (state === "open" ? [n + 1] : [])),
   );
   const holders = tasks.filter((task) => isHeld(task.state)).map((task) => task.sessionId);
   assert.equal(new Set(holders).size, holders.length, "a session holds two tasks");

@@ -190,6 +190,60 @@ test("what a person does elsewhere reaches the cell; of two edits of one cell th
     );
   }));
 
+test("a task that asks says so in Why with the way to answer, and goes on by the answer or by Queued", () =>
+  withWorld({}, async (world) => {
+    const { store } = world;
+    world.saveRows("Projects", [ANT]);
+    await settle(world);
+    const id = await addTask(world, "Write the parser");
+    const by = { role: "agent" as const, name: `session:s-${id}`, sessionId: `s-${id}`, projectId: null };
+    await work(world, id, "running");
+    await store.block(by, id, 1, { text: `Which\ngrammar? ${"word ".repeat(200)}`, options: [] }, 2);
+    await settle(world);
+    const asking = row(world, "Task Queue", { Id: `T${id}` });
+    assert.equal(asking["Status"], "Blocked");
+    assert.match(
+      asking["Why"] ?? "",
+      /^asks: Which grammar\? word .{100,190}…; answer on the page or with cto answer Q1$/,
+    );
+    assert.match(row(world, "Projects", ANT)["Why"] ?? "", /^T1 asks: Which grammar\?.*cto answer Q1$/);
+
+    await store.answerQuestion(SHEET, 1, "the old one", 3);
+    await settle(world);
+    assert.equal(row(world, "Task Queue", { Id: `T${id}` })["Status"], "Queued");
+    assert.equal(row(world, "Projects", ANT)["Why"], "T1: Q1 is answered");
+
+    const again = await store.claim(`s-${id}`, 4);
+    await store.block(by, id, again?.task.fence ?? 0, { text: "Really?", options: [] }, 4);
+    await settle(world);
+    world.edit("Task Queue", { Id: `T${id}` }, { Status: "Queued" });
+    await settle(world);
+    assert.equal((await store.task(id))?.state, "queued");
+    assert.deepEqual(await store.openQuestions(), [], "what was asked is taken back");
+  }));
+
+test("law 8: an answer in other words to a next action reaches its cell, and makes one task", () =>
+  withWorld({}, async (world) => {
+    const { store } = world;
+    world.saveRows("Projects", [{ ...ANT, "Next Action": "Write the lexer" }]);
+    await settle(world);
+    await work(world, 1, "running");
+    const by = { role: "agent" as const, name: "session:s-1", sessionId: "s-1", projectId: null };
+    await store.complete(by, 1, 1, { summary: "s", nextAction: "Write the parser", output: null }, 2);
+    await store.finish(1, 1, { integratedCommit: "abc", checked: "passed", review: null }, 3);
+    await settle(world);
+    const asked = row(world, "Projects", ANT);
+    assert.equal(asked["Next Action"], "Write the parser");
+    assert.match(asked["Why"] ?? "", /^asks: Go on in Antenna with: Write the parser; answer on the page/);
+    await store.answerQuestion(SHEET, 1, "Write the tests first", 4);
+    await settle(world);
+    assert.equal(row(world, "Projects", ANT)["Next Action"], "Write the tests first");
+    assert.deepEqual(
+      (await store.tasks()).map(({ description }) => description),
+      ["Write the tests first", "Write the lexer"],
+    );
+  }));
+
 test("law 8: a copied row keeps one Id, and the copy becomes a task of its own", () =>
   withWorld({ rows: { Projects: [ANT], "Task Queue": [{ Project: "Ant", Description: "One" }] } }, async (world) => {
     await settle(world);

@@ -87,6 +87,31 @@ test("law 14: everything is bounded: a crash loop backs off 1, 2, 4, 8 minutes a
   });
 });
 
+test("a task that asks is parked while other work goes on, and goes on with the answer, first of its priority", async () => {
+  await withWorld({ scheduler: { max_concurrent_tasks: 1 } }, async (world) => {
+    const project = await world.project("asking");
+    const id = await world.task(project, "do:ask");
+    const other = await world.task(project, "do:work");
+    await world.reaches(other, "done");
+    const parked = await world.reaches(id, "blocked");
+    assert.equal(parked.why, "asks: Which colour?; answer on the page or with cto answer Q1");
+    const held = await world.task(project, "do:hold");
+    await world.reaches(held, "running");
+    const behind = await world.task(project, "behind it");
+    await world.store.answerQuestion(SHEET, 1, "green", Date.now());
+    await world.store.say(SHEET, held, "go on", Date.now());
+    await world.reaches(behind, "done");
+    const done = await world.reaches(id, "done");
+    assert.ok((done.startedAt ?? 0) > 0 && done.completedAt !== null);
+    const later = await world.store.task(behind);
+    assert.ok(
+      (done.completedAt ?? 0) <= (later?.completedAt ?? 0),
+      "the answered task comes before what was behind it",
+    );
+    assert.match(await world.mirror("asking", "show", `cto/T${id}:work-T${id}.txt`), /Which colour\?[^]*Green/);
+  });
+});
+
 test("an agent that crashes on every task rests, so that it does not use up the failures of all of them", async () => {
   await withWorld({ agent: "crash", scheduler: { max_concurrent_tasks: 1 } }, async (world) => {
     const project = await world.project("many");

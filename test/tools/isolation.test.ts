@@ -16,10 +16,11 @@ const ABOUT_A_TASK: Record<string, (task: string, fence: number) => Record<strin
   add_task: (task, fence) => ({ task, fence, description: "More work" }),
   get_result: (task) => ({ task }),
   complete_task: (task, fence) => ({ task, fence, summary: "Done" }),
+  ask_human: (task, fence) => ({ task, fence, question: "Which one?" }),
   block_task: (task, fence) => ({ task, fence, question: "Which one?" }),
 };
 const WITHOUT_A_TASK = ["whats_next", "claim_next_task"];
-const OF_THE_PERSON = ["set_priority", "control"];
+const OF_THE_PERSON = ["set_priority", "control", "answer_question"];
 
 test("every tool is in this matrix", () => {
   const covered = [...Object.keys(ABOUT_A_TASK), ...WITHOUT_A_TASK, ...OF_THE_PERSON];

@@ -87,13 +87,14 @@ test("agents see the agents' tools only; the person sees all; nothing in product
       "claim_next_task",
       "report_progress",
       "complete_task",
+      "ask_human",
       "block_task",
       "write_continuation",
       "add_task",
       "get_result",
     ];
     assert.deepEqual(await names("agent"), agents);
-    assert.deepEqual(await names("human"), [...agents, "set_priority", "control"]);
+    assert.deepEqual(await names("human"), [...agents, "set_priority", "control", "answer_question"]);
     assert.deepEqual(await names("admin"), await names("human"));
     assert.ok(TOOLS.every((tool) => !tool.name.startsWith("test_")));
   });
@@ -207,7 +208,7 @@ test("a misspelt argument is refused by name, before anything happens", async ()
 test("an agent that calls a tool of the person's is told that there is none", async () => {
   await withMcpHub(async (hub) => {
     const { token } = await hub.session();
-    for (const name of ["set_priority", "control"]) {
+    for (const name of ["set_priority", "control", "answer_question"]) {
       const answer = await hub.rpc(token, "tools/call", { name, arguments: { action: "stop" } });
       assert.equal(answer.error?.code, -32_602);
     }

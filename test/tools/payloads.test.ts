@@ -156,7 +156,9 @@ test("law 13: payloads in the sheet, continuations, findings and messages reach 
       const { data, text: shown } = await hub.call(session.token, "claim_next_task");
       inside(String(data?.["description"]));
       inside(String(data?.["continuation"]));
+      for (const message of (data?.["messages"] ?? []) as string[]) inside(message);
       outsideIsOurs(shown);
+      await hub.store.say(PERSON, id, text.slice(0, 3_000).trim() || "x", hub.clock.now());
       const report = await hub.call(session.token, "report_progress", { task, fence, progress: "x" });
       for (const message of (report.data?.["messages"] ?? []) as string[]) inside(message);
       outsideIsOurs(report.text);
@@ -168,6 +170,18 @@ test("law 13: payloads in the sheet, continuations, findings and messages reach 
       // Within 8,000 tokens of about four characters.
       for (const each of [shown, report.text, result.text]) assert.ok(each.length < 32_000, `${n}: ${each.length}`);
       outsideIsOurs((await hub.call(session.token, "whats_next")).text);
+      const asked = { task, fence: fence + 1, question: text.slice(0, 2_000).trim() || "x" };
+      await hub.call(session.token, "ask_human", { ...asked, answers: [asked.question.slice(0, 200).trim() || "x"] });
+      outsideIsOurs((await hub.call(await hub.token({ projectId: project }), "whats_next")).text);
+      const [question] = (await hub.store.openQuestions()).slice(-1);
+      const answer = { question: `Q${question?.id}`, answer: text.slice(0, 1_999).trim() || "x" };
+      outsideIsOurs((await hub.call(await hub.token(), "answer_question", answer)).text);
+      await hub.claimed(session);
+      const again = await hub.call(session.token, "claim_next_task");
+      for (const said of (again.data?.["answers"] ?? []) as string[]) said.split(/\n(?=<<<DATA)/).forEach(inside);
+      assert.equal((again.data?.["answers"] as unknown[] | undefined)?.length, 1);
+      outsideIsOurs(again.text);
+      assert.ok(again.text.length < 32_000, `${n}: ${again.text.length}`);
     }
     const person = await hub.call(await hub.token(), "whats_next");
     outsideIsOurs(person.text);
@@ -206,7 +220,23 @@ test("law 12: a claim with everything at its longest stays under 8,000 tokens", 
     const { id, task, fence } = await hub.claimed(session);
     await hub.call(session.token, "complete_task", { task, fence, summary: "x" });
     await hub.store.returnFindings(id, fence, { source: "check", text: long }, true, hub.clock.now());
+    // Answers and messages, as many and as long as are kept.
+    for (let more = 1; more <= 4; more += 1) {
+      const ask = { text: long.slice(0, 2_000), options: [] };
+      const { id: question } = await hub.store.block(
+        { role: "agent", name: `session:${session.id}`, sessionId: session.id, projectId: project },
+        id,
+        fence + more,
+        ask,
+        hub.clock.now(),
+      );
+      await hub.store.answerQuestion(PERSON, question, long.slice(0, 1_999), hub.clock.now());
+      await hub.claimed(session);
+    }
+    for (let n = 0; n < 20; n += 1) await hub.store.say(PERSON, id, `${n} ${long.slice(0, 3_900)}`, hub.clock.now());
     const { data, text } = await hub.call(session.token, "claim_next_task");
+    assert.equal((data?.["answers"] as unknown[] | undefined)?.length, 3);
+    assert.equal((data?.["messages"] as unknown[] | undefined)?.length, 5);
     assert.ok(text.length < 32_000, String(text.length));
     assert.ok(JSON.stringify(data).length < 32_000);
     // A continuation alone lets a project start again under 5,000 tokens.

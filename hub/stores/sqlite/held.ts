@@ -4,6 +4,7 @@ import { taskName } from "../../base/ids.ts";
 import { backoffMs } from "../../base/service.ts";
 import { SUPERVISOR, type Principal } from "../../base/session.ts";
 import { isHeld, isMet } from "../../base/task.ts";
+import { asksWhy, CANCEL_IT, howToAnswer, NOT_NOW, TRY_AGAIN, YES } from "../../queue/questions.ts";
 import { and, eq, sql as drizzleSql } from "../drizzle.ts";
 import * as schema from "../schema.ts";
 import type { CheckRecord, Question } from "../store.ts";
@@ -53,11 +54,7 @@ export interface Held {
     now: number,
   ): boolean;
   giveBack(taskId: number, fence: number, end: { why: string; failure: boolean }, now: number): boolean;
-  ask(
-    question: Pick<Question, "projectId" | "taskId" | "sessionId" | "kind" | "text" | "options">,
-    by: Principal,
-    now: number,
-  ): Question;
+  takeMessages(by: Principal, taskId: number, fence: number, now: number): string[];
 }
 
 export function createHeld(core: Core, rows: Rows, ready: Ready, tasks: Tasks): Held {
@@ -66,6 +63,11 @@ export function createHeld(core: Core, rows: Rows, ready: Ready, tasks: Tasks): 
     messages: db.prepare(
       "SELECT id, text FROM messages WHERE task_id = ? AND delivered_at IS NULL ORDER BY id LIMIT 20",
     ),
+    given: db
+      .prepare(
+        "SELECT text FROM (SELECT id, text FROM messages WHERE task_id = ? AND delivered_at IS NOT NULL ORDER BY id DESC LIMIT 20) ORDER BY id",
+      )
+      .pluck(),
     delivered: db.prepare("UPDATE messages SET delivered_at = ?, delivered_to = ? WHERE id = ?"),
     seen: db.prepare("UPDATE sessions SET last_seen_at = max(last_seen_at, ?) WHERE id = ?"),
     sessionDid: db.prepare("UPDATE sessions SET tasks_done = tasks_done + 1 WHERE id = ?"),
@@ -119,13 +121,17 @@ export function createHeld(core: Core, rows: Rows, ready: Ready, tasks: Tasks): 
     return messages.map(({ text }) => text);
   }
 
-  function ask(question: Parameters<Held["ask"]>[0], by: Principal, now: number): Question {
+  function ask(
+    question: Pick<Question, "projectId" | "taskId" | "sessionId" | "kind" | "text" | "options">,
+    by: Principal,
+    now: number,
+  ): Question {
     const id = core.insert(schema.questions, { ...question, state: "open", askedAt: now });
     core.append(
       by,
       "question_asked",
       { projectId: question.projectId, taskId: question.taskId, sessionId: question.sessionId },
-      { question: id, kind: question.kind },
+      { question: id, kind: question.kind, text: question.text.slice(0, 300) },
       now,
     );
     return { ...question, id, state: "open", answer: null, askedAt: now, answeredAt: null };
@@ -145,9 +151,13 @@ export function createHeld(core: Core, rows: Rows, ready: Ready, tasks: Tasks): 
       throw new UserInputError(
         `${taskName(taskId)} is ${task.state}: there is nothing to block. Wait for its check with get_result.`,
       );
-    tasks.move(task, "block", { why: `asks: ${firstLine(request.text)}` }, now);
-    core.append(by, "task_blocked", about(task), { why: "agent" }, now);
-    return ask({ projectId: task.projectId, taskId, sessionId: by.sessionId, kind: "agent", ...request }, by, now);
+    // What the hub asks itself, it acts on: its question is of the kind that "Cancel it" cancels.
+    const kind = by.name === SUPERVISOR.name ? "parked" : "agent";
+    const question = ask({ projectId: task.projectId, taskId, sessionId: by.sessionId, kind, ...request }, by, now);
+    tasks.move(task, "block", { why: asksWhy(question.id, request.text) }, now);
+    const why = kind === "agent" ? "agent" : request.text.slice(0, 300);
+    core.append(by, "task_blocked", about(task), { why }, now);
+    return question;
   }
 
   function returnFindings(
@@ -177,20 +187,20 @@ export function createHeld(core: Core, rows: Rows, ready: Ready, tasks: Tasks): 
     );
     if (rounds >= FINDINGS_LIMIT) {
       const why = `came back ${rounds} times; the last: ${firstLine(findings.text)}`;
-      tasks.move(task, "block", { ...changes, why }, now);
-      core.append(SUPERVISOR, "task_blocked", about(task), { why }, now);
-      ask(
+      const question = ask(
         {
           projectId: task.projectId,
           taskId,
           sessionId: task.sessionId,
           kind: "findings",
           text: `${taskName(taskId)} ${why}`,
-          options: ["Try again", "Cancel it"],
+          options: [TRY_AGAIN, CANCEL_IT],
         },
         SUPERVISOR,
         now,
       );
+      tasks.move(task, "block", { ...changes, why: `${why}; ${howToAnswer(question.id)}` }, now);
+      core.append(SUPERVISOR, "task_blocked", about(task), { why }, now);
       return true;
     }
     const holder = ready.holder(lane);
@@ -257,11 +267,12 @@ export function createHeld(core: Core, rows: Rows, ready: Ready, tasks: Tasks): 
     ask(
       {
         projectId: project.id,
-        taskId: null,
+        // The task that stated it: wanting that one again takes the question back.
+        taskId: task.id,
         sessionId: null,
         kind: "next_action",
         text: `Go on in ${project.name} with: ${stated}`,
-        options: ["Yes", "Not now"],
+        options: [YES, NOT_NOW],
       },
       SUPERVISOR,
       now,
@@ -279,20 +290,20 @@ export function createHeld(core: Core, rows: Rows, ready: Ready, tasks: Tasks): 
     const failures = task.failures + 1;
     if (failures >= FAILURE_LIMIT) {
       const why = `parked after ${failures} failures; the last: ${end.why}`;
-      tasks.move(task, "block", { failures, why }, now);
-      core.append(SUPERVISOR, "task_blocked", about(task), { why }, now);
-      ask(
+      const question = ask(
         {
           projectId: task.projectId,
           taskId,
           sessionId: task.sessionId,
           kind: "parked",
           text: `${taskName(taskId)} is ${why}.`,
-          options: ["Try again", "Cancel it"],
+          options: [TRY_AGAIN, CANCEL_IT],
         },
         SUPERVISOR,
         now,
       );
+      tasks.move(task, "block", { failures, why: `${why}; ${howToAnswer(question.id)}` }, now);
+      core.append(SUPERVISOR, "task_blocked", about(task), { why }, now);
       return true;
     }
     const waitUntil = now + backoffMs(failures, FIRST_BACKOFF_MS, LONGEST_BACKOFF_MS);
@@ -309,7 +320,6 @@ export function createHeld(core: Core, rows: Rows, ready: Ready, tasks: Tasks): 
   }
 
   return {
-    ask,
     block,
     returnFindings,
     finish,
@@ -328,6 +338,11 @@ export function createHeld(core: Core, rows: Rows, ready: Ready, tasks: Tasks): 
         core.append(by, "task_progress", about(task), { text: text.slice(0, 500) }, now);
       }
       return { messages: takeMessages(task, by.sessionId, now) };
+    },
+    takeMessages(by, taskId, fence, now) {
+      const task = guard(by, taskId, fence);
+      const before = sql.given.all(taskId) as string[];
+      return [...before, ...takeMessages(task, by.sessionId, now)].slice(-20);
     },
     complete(by, taskId, fence, report, now) {
       const task = guard(by, taskId, fence);

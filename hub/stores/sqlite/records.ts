@@ -1,15 +1,12 @@
 import type { Continuation, StoredContinuation } from "../../base/continuation.ts";
 import type { HubEvent } from "../../base/event.ts";
-import { UserInputError } from "../../base/errors.ts";
 import type { Principal } from "../../base/session.ts";
 import { and, asc, desc, eq, gt, lt, sql } from "../drizzle.ts";
 import * as schema from "../schema.ts";
-import type { Artefact, CheckRecord, Question } from "../store.ts";
+import type { Artefact, CheckRecord } from "../store.ts";
 import type { Core } from "./core.ts";
-import { about } from "./tasks.ts";
-import type { Rows } from "./rows.ts";
 
-/** Continuations, questions, messages, artefacts and the event log, inside a transaction where they write. */
+/** Continuations, artefacts and the event log, inside a transaction where they write. */
 export interface Records {
   writeContinuation(
     by: Principal,
@@ -23,8 +20,6 @@ export interface Records {
     now: number,
   ): StoredContinuation;
   latestContinuation(projectId: number): StoredContinuation | undefined;
-  openQuestions(): Question[];
-  say(by: Principal, taskId: number, text: string, now: number): void;
   artefacts(taskId: number): Artefact[];
   checks(taskId: number): CheckRecord[];
   eventsAfter(seq: number, limit: number): HubEvent[];
@@ -32,11 +27,9 @@ export interface Records {
   lastSeq(): number;
 }
 
-const MESSAGE_LIMIT = 4_000;
-
-export function createRecords(core: Core, rows: Rows): Records {
+export function createRecords(core: Core): Records {
   const { db, orm } = core;
-  const { continuations, questions, artefacts, checks, events } = schema;
+  const { continuations, artefacts, checks, events } = schema;
   const place = sql.placeholder;
   const statements = {
     latest: orm
@@ -45,12 +38,6 @@ export function createRecords(core: Core, rows: Rows): Records {
       .where(eq(continuations.projectId, place("projectId")))
       .orderBy(desc(continuations.version))
       .limit(1)
-      .prepare(),
-    questions: orm
-      .select()
-      .from(questions)
-      .where(eq(questions.state, "open"))
-      .orderBy(asc(questions.askedAt), asc(questions.id))
       .prepare(),
     artefacts: orm
       .select()
@@ -93,7 +80,6 @@ export function createRecords(core: Core, rows: Rows): Records {
       .limit(place("limit"))
       .prepare(),
     lastSeq: db.prepare("SELECT coalesce(max(seq), 0) FROM events").pluck(),
-    say: db.prepare("INSERT INTO messages (task_id, text, principal, at) VALUES (?, ?, ?, ?)"),
   };
 
   function latestContinuation(projectId: number): StoredContinuation | undefined {
@@ -123,15 +109,6 @@ export function createRecords(core: Core, rows: Rows): Records {
       const written = latestContinuation(projectId);
       if (written === undefined) throw new Error("a continuation vanished in its own transaction");
       return written;
-    },
-    openQuestions: () => statements.questions.all(),
-    say(by, taskId, text, now) {
-      const task = rows.needTask(taskId);
-      const words = text.trim();
-      if (words === "" || words.length > MESSAGE_LIMIT)
-        throw new UserInputError(`A message has 1 to ${MESSAGE_LIMIT} characters.`);
-      statements.say.run(taskId, words, by.name, now);
-      core.append(by, "message_sent", about(task), { text: words.slice(0, 500) }, now);
     },
     artefacts: (taskId) => statements.artefacts.all({ taskId }),
     checks: (taskId) => statements.checks.all({ taskId }),

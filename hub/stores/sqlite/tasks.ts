@@ -20,6 +20,10 @@ export interface Tasks {
   cancel(by: Principal, id: number, why: string, now: number): TaskRow;
   reopen(by: Principal, id: number, why: string, now: number): TaskRow;
   find(name: string): TaskRow | undefined;
+  /** The task that a repeatable call made; see `add`. */
+  ofCall(key: string): TaskRow | undefined;
+  /** A blocked task goes on, before the others of its band; `fresh` makes its failures and rounds count from zero. */
+  wake(by: Principal, task: TaskRow, wake: { why: string; fresh: boolean }, now: number): TaskRow;
   /** Applies `event` with `changes`, keeps ready rows, lane and dependents in step. Throws when it is not allowed. */
   move(task: TaskRow, event: TaskEvent, changes: Partial<TaskRow>, now: number): TaskRow;
   /** Frees the task's session and lane. */
@@ -40,6 +44,7 @@ export function createTasks(core: Core, rows: Rows, ready: Ready): Tasks {
     setMet: db.prepare("UPDATE dependencies SET met = ? WHERE on_task_id = ?"),
     problems: db.prepare("SELECT id FROM tasks WHERE dependency_problem = 1").pluck(),
     sessionLets: db.prepare("UPDATE sessions SET task_id = NULL WHERE id = ? AND task_id = ?"),
+    asked: db.prepare("SELECT 1 FROM questions WHERE task_id = ? AND state = 'open'").pluck(),
     withdraw: db.prepare(
       "UPDATE questions SET state = 'withdrawn', answered_at = ? WHERE task_id = ? AND state = 'open'",
     ),
@@ -133,7 +138,10 @@ export function createTasks(core: Core, rows: Rows, ready: Ready): Tasks {
           now,
         );
       }
-    } else if (task.waitReason === "dependency" || (task.dependencyProblem && task.state === "blocked")) {
+    } else if (
+      task.waitReason === "dependency" ||
+      (task.dependencyProblem && task.state === "blocked" && sql.asked.get(id) === undefined)
+    ) {
       move(rows.needTask(id), "wake", { waitReason: null, waitUntil: null, why: "" }, now);
     }
   }
@@ -192,7 +200,28 @@ export function createTasks(core: Core, rows: Rows, ready: Ready): Tasks {
     );
     sql.withdraw.run(now, id);
     core.append(by, "task_reopened", about(task), { why }, now);
-    return rows.needTask(after.id);
+    return after;
+  }
+
+  function wake(by: Principal, task: TaskRow, { why, fresh }: { why: string; fresh: boolean }, now: number): TaskRow {
+    const counters = fresh ? { failures: 0, rounds: 0 } : {};
+    const after = move(
+      task,
+      "wake",
+      {
+        ...counters,
+        sessionId: null,
+        front: true,
+        waitReason: null,
+        waitUntil: null,
+        why,
+        checked: null,
+        review: null,
+      },
+      now,
+    );
+    core.append(by, "task_woken", about(task), { why }, now);
+    return after;
   }
 
   function move(task: TaskRow, event: TaskEvent, changes: Partial<TaskRow>, now: number): TaskRow {
@@ -211,6 +240,9 @@ export function createTasks(core: Core, rows: Rows, ready: Ready): Tasks {
     else ready.refreshTask(task.id, now);
     if (isMet(state) !== isMet(task.state)) setMet(task.id, isMet(state), now);
     if (stillOpen(task.state) !== stillOpen(state)) ready.workChanged(task.projectId, now);
+    const after = rows.needTask(task.id);
+    // Whoever wants it again: a Depends On that cannot be understood must be mended first.
+    if (after.state === "queued" && after.dependencyProblem) resolveDependencies(task.id, now);
     return rows.needTask(task.id);
   }
 
@@ -245,7 +277,12 @@ export function createTasks(core: Core, rows: Rows, ready: Ready): Tasks {
     }
   }
 
-  return { add, change, cancel, reopen, find, move, letGo };
+  function ofCall(key: string): TaskRow | undefined {
+    const id = sql.known.get(key) as number | undefined;
+    return id === undefined ? undefined : rows.task(id);
+  }
+
+  return { add, change, cancel, reopen, wake, ofCall, find, move, letGo };
 }
 
 export function about(task: TaskRow): { projectId: number; taskId: number } {
