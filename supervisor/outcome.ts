@@ -67,18 +67,17 @@ function settled(
   outcome: Exclude<AgentOutcome, { kind: "ended" }>,
 ): Settlement {
   const { agent } = session;
-  switch (outcome.kind) {
-    case "limit":
-      return untilReset(parts, task, outcome);
-    case "busy":
-      return later(parts, task, "backoff", `${agent} cannot reach its model: ${outcome.why}`, BUSY_FIRST_MS);
-    case "no_hub":
-      return later(parts, task, "machine", `waits for machine: ${outcome.why}`, NO_HUB_FIRST_MS);
-    case "person":
-      return asking(parts, session, task, needsPerson(agent, outcome));
-    case "denied":
-      return asking(parts, session, task, denialWords(agent, outcome.lines));
-  }
+  const { kind } = outcome;
+  if (kind === "limit") return untilReset(parts, task, outcome);
+  if (kind === "busy")
+    return later(parts, task, "backoff", `${agent} cannot reach its model: ${outcome.why}`, BUSY_FIRST_MS);
+  if (kind === "no_hub") return later(parts, task, "machine", `waits for machine: ${outcome.why}`, NO_HUB_FIRST_MS);
+  return asking(
+    parts,
+    session,
+    task,
+    kind === "person" ? needsPerson(agent, outcome) : denialWords(agent, outcome.lines),
+  );
 }
 
 /** The words of a task's Why while its agent waits for a person, by which it is known again; see `waitingForPerson`. */
