@@ -157,15 +157,19 @@ test("law 13: a hostile repository runs nothing, and its CLAUDE.md reaches the m
 });
 
 test("law 10: STOP leaves no process of a session within 10 s, nor of what it started", { skip }, async () => {
-  const model = inOrder(claims, () => ({ calls: [{ name: "Bash", input: { command: "tail -f /dev/null" } }] }));
-  await withClaude(model, { agent: { allow: ["Bash(tail:*)"] } }, async (world) => {
+  const model = inOrder(
+    claims,
+    (request) => writes(request, "hold.sh", "exec sleep 600\n"),
+    () => ({ calls: [{ name: "Bash", input: { command: "sh hold.sh" } }] }),
+  );
+  await withClaude(model, { agent: { allow: ["Bash(sh hold.sh)"] } }, async (world) => {
     const task = await world.task(await world.project("alpha"), "do it");
     const session = await until(
       "a child of the session runs",
       async () => {
         const [live] = await world.store.liveSessions();
         const figures = live === undefined ? undefined : await world.hub.machine.figures(live.id);
-        return (await marked(live?.id)).some((line) => line.startsWith("tail\0")) && figures ? live : undefined;
+        return (await marked(live?.id)).some((line) => /^sleep.600/.test(line)) && figures ? live : undefined;
       },
       30_000,
     );
