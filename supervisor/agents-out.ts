@@ -11,7 +11,7 @@ const MAX_TASKS = 500;
  * Agents with the same account share its windows.
  */
 export async function agentsOut({ store, config }: Parts): Promise<(agent: string) => Pick<KnownAgent, "out">> {
-  const accountOf = (agent: string) => config.agents[agent]?.account ?? agent;
+  const accountOf = (agent: string) => config.agents[agent]?.account || agent;
   const [waiting, blocked] = await Promise.all([
     store.tasks({ states: ["waiting"], limit: MAX_TASKS }),
     store.tasks({ states: ["blocked"], limit: MAX_TASKS }),

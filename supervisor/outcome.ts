@@ -82,7 +82,7 @@ function settled(
 
 /** The words of a task's Why while its agent waits for a person, by which it is known again; see `waitingForPerson`. */
 function needsPerson(agent: string, { why, act }: { why: string; act: string }): string {
-  return `${agent} cannot work: ${oneLine(why)}. ${act}. Then answer "Try again"; until then nothing is started with ${agent}.`;
+  return `${agent} cannot work: ${oneLine(why)}. ${act}. Then set its Status to Queued; until then nothing is started with ${agent}.`;
 }
 
 /** Whether the task is blocked because its agent can do nothing at all until a person has acted. */
@@ -96,7 +96,7 @@ function denialWords(agent: string, lines: string[]): string {
   const more = lines.length > shown.length ? `\nand ${lines.length - shown.length} more.` : "";
   return (
     `${agent} ended without completing the task, after it was not permitted to do something: ${oneLine(shown[0] ?? "")}\n` +
-    `To allow it, put these lines under agents.${agent}.allow in config.yaml, start the hub again, and answer "Try again":\n${list}${more}`
+    `To allow it, put these lines under agents.${agent}.allow in config.yaml, start the hub again, and set its Status to Queued:\n${list}${more}`
   );
 }
 
