@@ -3,7 +3,7 @@ import { parse } from "yaml";
 import { z } from "zod";
 import { codeOf, ConfigurationError, messageOf } from "./base/errors.ts";
 import { didYouMean } from "./nearest.ts";
-import { withPathsChecked } from "./programs.ts";
+import { hasAdapter, withPathsChecked } from "./programs.ts";
 
 /**
  * `config.yaml`: the keys of the user's brief under their own names, with the design's
@@ -23,7 +23,7 @@ const CLI_BY_NAME: Record<string, (typeof CLIS)[number]> = {
 
 const agentSchema = z.strictObject({
   cli: z.enum(CLIS).optional(),
-  /** The program of a `command` agent. */
+  /** The program of a `command` agent; for another the path of its client, when it is not in PATH. */
   command: z.string().default(""),
   args: z.array(z.string()).default([]),
   /** `${VAR}` is taken from the hub's own environment. */
@@ -31,6 +31,8 @@ const agentSchema = z.strictObject({
   model: z.string().default(""),
   account: z.string().optional(),
   enabled: z.boolean().default(true),
+  /** What its sessions may do besides, in the client's own words, such as `Bash(npm run build)`. */
+  allow: z.array(z.string().min(1).max(1_000)).max(500).default([]),
   /** Sessions of this agent at once. */
   max_sessions: z.int().min(1).max(50).default(1),
   runner: z.enum(["docker", "vm", "native"]).optional(),
@@ -67,6 +69,8 @@ const schedulerSchema = z.strictObject({
   silence_limit: MINUTES.default(30),
   /** Minutes that a check may take. */
   check_time_limit: MINUTES.default(15),
+  /** Tasks of one project that a session may do one after the other before a fresh one takes over. */
+  tasks_per_session: z.int().min(1).max(100).default(5),
   routing: z.record(z.string(), z.string()).default({}),
 });
 
@@ -217,7 +221,7 @@ export function isStartable(agent: AgentConfig): boolean {
 /** What keeps an agent from being started, in words; empty when nothing does. */
 export function whyNotStartable(agent: AgentConfig): string {
   if (!agent.enabled) return "switched off";
-  return agent.cli === "command" ? (agent.why ?? "") : "no adapter for it yet";
+  return hasAdapter(agent.cli) ? (agent.why ?? "") : "no adapter for it yet";
 }
 
 function completed(parsed: Parsed, path: string, env: NodeJS.ProcessEnv): Config {
@@ -260,8 +264,9 @@ function completedAgent(
     throw new ConfigurationError(
       `${path}: "agents.${name}" is of cli "command" and has no command: give it the path of a program. Correct it and start again.`,
     );
-  const filled = agent.enabled && cli === "command" ? filledEnv(name, agent.env, path, env) : agent.env;
-  return { ...agent, cli, env: filled };
+  const command = cli === "claude-code" && agent.command === "" ? "claude" : agent.command;
+  const filled = agent.enabled && hasAdapter(cli) ? filledEnv(name, agent.env, path, env) : agent.env;
+  return { ...agent, cli, command, env: filled };
 }
 
 /** Only what will be started has its variables filled: a switched-off agent may name what is not there. */
@@ -305,15 +310,7 @@ function notUsedWarning(parsed: Parsed, agents: Record<string, AgentConfig>): st
     ...(isGoogle(parsed.sheets) ? given(parsed.sheets, "sheets", ["sync_interval"]) : []),
     ...given(parsed, "", ["database", "vms"]),
     ...Object.entries(agents).flatMap(([name, agent]) =>
-      given(agent, `agents.${name}`, [
-        "account",
-        "runner",
-        "image",
-        "credit_threshold",
-        "endpoint",
-        "api_key_env",
-        "daily_limit",
-      ]),
+      given(agent, `agents.${name}`, ["runner", "image", "credit_threshold", "endpoint", "api_key_env", "daily_limit"]),
     ),
     ...(Object.keys(parsed.scheduler.routing).length > 0 ? ["scheduler.routing"] : []),
     ...given(parsed, "", ["notifications"]),

@@ -10,6 +10,7 @@ import { ConfigurationError, messageOf, ProviderError, UserInputError } from "./
 import { randomId } from "./base/ids.ts";
 import type { Log } from "./base/log.ts";
 import type { Principal, Role } from "./base/session.ts";
+import { HOOK_EVENTS, type Hooks } from "./hooks.ts";
 import type { Mcp } from "./mcp.ts";
 
 interface HubEnv {
@@ -19,6 +20,8 @@ interface HubEnv {
 
 export interface HttpOptions {
   mcp: Mcp;
+  /** What the hooks of agents' clients ask; without it `/hooks/…` is nowhere. */
+  hooks?: Hooks;
   tokens: Tokens;
   clock: Clock;
   log: Log;
@@ -94,6 +97,8 @@ export function createHttp(options: HttpOptions): Http {
   app.all("/.well-known/*", (c) => refuse(c, 404, "there is nothing here"));
 
   app.all("/mcp", bearer(options.tokens), mcpRoute(options, draining.signal));
+
+  app.post("/hooks/:event", bearer(options.tokens), hookRoute(options.hooks));
 
   app.use("/api/*", bearer(options.tokens), onlyRoles("human", "admin"), bodyLimit);
   if (options.api !== undefined) app.route("/api", options.api);
@@ -285,6 +290,16 @@ function mcpRoute(options: HttpOptions, draining: AbortSignal) {
     if (!isListen(body)) return mcp.fetch(c.req.raw, { principal, body });
     if (!streams.mayOpen(principal.name)) return rpcError(c, 200, -32_603, "Subscription limit reached", idOf(body));
     return streams.opened(principal.name, await mcp.fetch(c.req.raw, { principal, body }));
+  };
+}
+
+/** What a hook says is not looked at, whatever its size: the session's own state answers. */
+function hookRoute(hooks: Hooks | undefined) {
+  return async (c: Context<HubEnv>): Promise<Response> => {
+    for await (const _ of c.req.raw.body ?? []);
+    const event = HOOK_EVENTS.find((one) => one === c.req.param("event"));
+    if (hooks === undefined || event === undefined) return refuse(c, 404, "there is nothing here");
+    return c.json(await hooks.answer(event, c.get("principal"), c.req.raw.signal));
   };
 }
 

@@ -1,7 +1,9 @@
 import { readFileSync } from "node:fs";
 import { open, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { createDashboard } from "../dashboard/dashboard.ts";
+import { claudeCodeAgent } from "../supervisor/agents/claude-code.ts";
 import { commandAgent } from "../supervisor/agents/command.ts";
 import { createNativeMachine, endLeftCommands } from "../supervisor/machines/native.ts";
 import { createSupervisor } from "../supervisor/supervisor.ts";
@@ -20,6 +22,7 @@ import type { Service } from "./base/service.ts";
 import { SUPERVISOR, type Principal } from "./base/session.ts";
 import { readStop, releaseStop, setStop } from "./base/stop-file.ts";
 import { isStartable, whyNotStartable, type Config } from "./config.ts";
+import { createHooks } from "./hooks.ts";
 import { createHttp, type Http } from "./http.ts";
 import { makeHomeFolders } from "./home-folders.ts";
 import { lockHome } from "./lock.ts";
@@ -54,7 +57,9 @@ export interface Hub {
 }
 
 const VERSION = readVersion();
-const AGENT_KINDS = new Map([[commandAgent.cli, commandAgent]]);
+const AGENT_KINDS = new Map([commandAgent, claudeCodeAgent].map((agent) => [agent.cli, agent]));
+/** What an agent's hooks run: our own Node, since the one in PATH may be too old. */
+const HOOK_COMMAND = [process.execPath, fileURLToPath(new URL("commands/hook.ts", import.meta.url))];
 
 /**
  * Puts the hub together and starts it. This and the command line are the only places that
@@ -102,6 +107,13 @@ async function compose({ home, config, sample, env, log, clock, store, cleanUp, 
   const stop = stopControl(home, store, clock);
   const leases = createLeases(store, clock, log);
   const mcp = createMcp({ store, clock, log, stop, leases, version: VERSION });
+  const hooks = createHooks({
+    store,
+    log,
+    leases,
+    tasksPerSession: config.scheduler.tasks_per_session,
+    contextOf: mcp.contextOf,
+  });
   const transcript = readTranscript(home);
   const ending = new AbortController();
   let url = "";
@@ -134,7 +146,7 @@ async function compose({ home, config, sample, env, log, clock, store, cleanUp, 
     clock,
     log,
     home,
-    config,
+    config: { ...config, agents: Object.fromEntries(startable) },
     machines: new Map([["native", createNativeMachine(home)]]),
     agents: AGENT_KINDS,
     workspaces: createWorkspaces(home, config.projects_dir === "" ? {} : { projectsFolder: config.projects_dir }),
@@ -142,6 +154,7 @@ async function compose({ home, config, sample, env, log, clock, store, cleanUp, 
     issueSessionToken: async (sessionId, projectId, ttlMs) =>
       (await tokens.issue(SUPERVISOR, { role: "agent", sessionId, projectId, label: `session ${sessionId}`, ttlMs }))
         .token,
+    hookCommand: HOOK_COMMAND,
     renderContinuation,
     newId: newSessionId,
   });
@@ -190,6 +203,7 @@ async function compose({ home, config, sample, env, log, clock, store, cleanUp, 
   });
   const http = createHttp({
     mcp,
+    hooks,
     tokens,
     clock,
     log,

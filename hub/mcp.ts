@@ -95,6 +95,8 @@ export interface McpExtension {
 export interface Mcp {
   /** Serves one HTTP request whose bearer is known. `body` is its parsed JSON, when it has one. */
   fetch(request: Request, call: { principal: Principal; body?: unknown }): Promise<Response>;
+  /** What may be touched for `principal`, for those that ask the hub otherwise than by MCP. */
+  contextOf(principal: Principal, signal: AbortSignal): ToolContext;
   /** Tells those who listen that resources have changed. */
   notify: ReturnType<typeof createMcpHandler>["notify"];
   /** Answers those who wait: nothing waits any more from here on. */
@@ -203,6 +205,7 @@ export function createMcp(options: McpOptions): Mcp {
   return {
     fetch: (request, { principal, body }) =>
       handler.fetch(request, { authInfo: authInfoOf(principal), ...(body !== undefined && { parsedBody: body }) }),
+    contextOf,
     notify: handler.notify,
     drain() {
       draining.abort();

@@ -1,6 +1,11 @@
 import { accessSync, constants, existsSync, statSync } from "node:fs";
 import { isAbsolute, join, resolve } from "node:path";
-import type { Config } from "./config.ts";
+import type { AgentConfig, Config } from "./config.ts";
+
+/** Whether the hub knows how to start agents of this kind, whatever it finds of their program. */
+export function hasAdapter(cli: AgentConfig["cli"]): boolean {
+  return cli === "command" || cli === "claude-code";
+}
 
 /**
  * What there is to say about the paths that a configuration names, looked at once at the start: an
@@ -10,7 +15,7 @@ import type { Config } from "./config.ts";
 export function withPathsChecked(config: Config, path: string): Config {
   const agents = Object.fromEntries(
     Object.entries(config.agents).map(([name, agent]) => {
-      const why = agent.enabled && agent.cli === "command" ? programTrouble(agent.command, path) : undefined;
+      const why = agent.enabled && hasAdapter(agent.cli) ? programTrouble(agent.command, path) : undefined;
       return [name, why === undefined ? agent : { ...agent, why }];
     }),
   );

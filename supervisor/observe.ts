@@ -5,6 +5,7 @@ import type { Session } from "../hub/base/session.ts";
 import type { Task } from "../hub/base/task.ts";
 import { isStartable, whyNotStartable } from "../hub/config.ts";
 import type { Activity, Phase } from "./activity.ts";
+import { agentsOut } from "./agents-out.ts";
 import type { Crashes } from "./crashes.ts";
 import type { RunObservation } from "./machines/machine.ts";
 import type { Parts } from "./parts.ts";
@@ -42,13 +43,14 @@ export interface Looking {
 export async function observe(parts: Parts, looking: Looking): Promise<Observed> {
   const { store, config } = parts;
   const agents = startable(parts);
-  const [sessions, held, queued, all, heads, machines] = await Promise.all([
+  const [sessions, held, queued, all, heads, machines, out] = await Promise.all([
     store.liveSessions(),
     store.tasks({ states: ["running", "checking", "in_review"] }),
     store.tasks({ states: ["queued"], order: "queue", limit: EXPLAINED }),
     store.projects({ archived: true }),
     store.readyHeads(agents, HEADS_FOR_EACH_AGENT),
     healthOf(parts),
+    agentsOut(parts),
   ]);
   const projects = new Map(all.map((project) => [project.id, project]));
   const tasks = new Map(held.map((task) => [task.id, task]));
@@ -67,6 +69,7 @@ export async function observe(parts: Parts, looking: Looking): Promise<Observed>
       model: config.agents[name]?.model ?? "",
       maxSessions: config.agents[name]?.max_sessions ?? 1,
       restMs: looking.crashes.restMs(name),
+      ...out(name),
     })),
     off: Object.entries(config.agents)
       .filter(([name]) => !agents.includes(name))
@@ -137,6 +140,7 @@ async function knownSession(
     kind: session.kind,
     taskId: phase === "idle" ? null : session.taskId,
     projectId: session.projectId,
+    goesOn: mayGoOn(parts, session),
     run: looking.busySessions(session.id) ? "preparing" : run.state === "running" ? "running" : "ended",
   };
 }
@@ -145,6 +149,14 @@ async function knownSession(
 function phaseOf(session: Session, task: Task | undefined): Phase {
   if (task?.sessionId !== session.id) return "idle";
   return task.state === "running" ? "working" : task.state === "checking" ? "checking" : "idle";
+}
+
+function mayGoOn({ agents, config }: Parts, session: Session): boolean {
+  const { tasksDone, kind } = session;
+  const cli = agents.get(config.agents[session.agent]?.cli ?? "");
+  return (
+    kind === "supervised" && tasksDone > 0 && tasksDone < config.scheduler.tasks_per_session && cli?.goesOn === true
+  );
 }
 
 async function runOf({ machines, log }: Parts, session: Session): Promise<RunObservation> {

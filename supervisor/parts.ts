@@ -26,6 +26,8 @@ export interface Parts {
   mcpUrl: () => string;
   /** A token of role agent for one session and project. It ends with the session, after `ttlMs` at the latest. */
   issueSessionToken: (sessionId: string, projectId: number, ttlMs: number) => Promise<string>;
+  /** The program, with its first arguments, that an agent's hooks run; without it sessions have no hooks. */
+  hookCommand?: string[];
   /** CONTINUATION.md for a workspace. */
   renderContinuation: (projectName: string, continuation: StoredContinuation) => string;
   /** Makes session ids: lower-case letters, digits and dashes. */

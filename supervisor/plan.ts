@@ -38,6 +38,8 @@ export interface KnownAgent {
   maxSessions: number;
   /** Milliseconds for which it is not started, because its last sessions crashed; 0 for none. */
   restMs: number;
+  /** Nothing of it can run: its window is used up, or a person must act. `until` is wall time, when it is known. */
+  out?: { why: string; until: number | null };
 }
 
 export interface KnownSession {
@@ -54,6 +56,8 @@ export interface KnownSession {
   silentMs: number;
   /** For how long it has had no task. */
   idleMs: number;
+  /** It has done a task and may take its project's next one by itself. */
+  goesOn?: boolean;
 }
 
 export interface Plan {
@@ -100,6 +104,19 @@ function ending(session: KnownSession, known: Known): Plan["end"] {
   return [];
 }
 
+/** A session that goes on is given this long to claim; what it leaves is started as anything else is. */
+const GOES_ON_MS = MINUTE;
+
+function goesOn(session: KnownSession): boolean {
+  return session.goesOn === true && session.run === "running" && session.taskId === null && session.idleMs < GOES_ON_MS;
+}
+
+/** Of agents that are all out or resting, the one that is out and comes back first. */
+function firstBack(agents: KnownAgent[]): { why: string; until: number | null } | undefined {
+  const back = agents.flatMap(({ out }) => out ?? []);
+  return back.toSorted((a, b) => (a.until ?? Infinity) - (b.until ?? Infinity))[0];
+}
+
 /** A ready task with the agents that may have it, best agent first. */
 interface Candidate {
   head: ReadyHead;
@@ -110,6 +127,7 @@ function starting(known: Known, now: number): Pick<Plan, "start" | "notYet"> {
   const room = createRoom(known);
   const result: Pick<Plan, "start" | "notYet"> = { start: [], notYet: [] };
   const lanes = new Map<string, number>();
+  const nextOf = new Map(known.sessions.filter(goesOn).map((session) => [session.projectId, session]));
   for (const { head, agents } of candidates(known)) {
     const { taskId, projectId } = head;
     const wait = (why: string, until?: number) =>
@@ -122,14 +140,17 @@ function starting(known: Known, now: number): Pick<Plan, "start" | "notYet"> {
     const trouble = machineTrouble(known.machines.get(machine), machine);
     const before = lanes.get(head.lane);
     const choice = room.choose(agents);
+    const next = nextOf.get(projectId);
     if (trouble !== undefined) wait(trouble);
     else if (before !== undefined)
       wait(`waits for ${taskName(before)}: one session at a time works in this repository`);
+    else if (next !== undefined && agents.includes(next.agent))
+      wait(`goes to session ${next.id}, which has just finished a task of this project`);
     else if ("agent" in choice) {
       lanes.set(head.lane, taskId);
       room.take(choice.agent);
       result.start.push({ taskId, projectId, agent: choice.agent, machine });
-    } else wait(choice.why, choice.restMs === undefined ? undefined : now + choice.restMs);
+    } else wait(choice.why, choice.until ?? (choice.restMs === undefined ? undefined : now + choice.restMs));
   }
   return result;
 }
@@ -157,11 +178,13 @@ function createRoom(known: Known) {
   for (const { agent } of ours) used.set(agent, (used.get(agent) ?? 0) + 1);
   let free = known.limits.sessions - ours.length;
 
-  function choose(agents: string[]): { agent: string } | { why: string; restMs?: number } {
+  function choose(agents: string[]): { agent: string } | { why: string; until?: number; restMs?: number } {
     const able = known.agents.filter(({ name }) => agents.includes(name));
     if (able.length === 0) return { why: "no agent that may have it can be started" };
-    const awake = able.filter(({ restMs }) => restMs <= 0);
+    const awake = able.filter(({ restMs, out }) => restMs <= 0 && out === undefined);
     if (awake.length === 0) {
+      const out = firstBack(able);
+      if (out !== undefined) return out.until === null ? { why: out.why } : { why: out.why, until: out.until };
       const first = able.toSorted((a, b) => a.restMs - b.restMs)[0];
       return {
         why: `${namesOf(able)} crashed several times in a row; it is tried again later`,

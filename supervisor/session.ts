@@ -1,8 +1,9 @@
 import { HOUR, MINUTE, SECOND } from "../hub/base/clock.ts";
 import { messageOf } from "../hub/base/errors.ts";
-import { join } from "node:path";
+import { join, posix } from "node:path";
 import { backoffMs } from "../hub/base/service.ts";
 import { SUPERVISOR, type Session } from "../hub/base/session.ts";
+import { taskName } from "../hub/base/ids.ts";
 import { readStop } from "../hub/base/stop-file.ts";
 import type { Task } from "../hub/base/task.ts";
 import type { RunObservation } from "./machines/machine.ts";
@@ -10,8 +11,10 @@ import type { AgentCommand } from "./agents/agent.ts";
 import { Halted, MachineTrouble, unlessHalted, withMachine, type Parts } from "./parts.ts";
 import type { EndCause, Plan } from "./plan.ts";
 import { prepare, type Prepared } from "./prepare.ts";
+import { repositoryWords } from "./repository-words.ts";
 import { repositoryBlock } from "./repository-block.ts";
 import { handOver } from "./hand-over.ts";
+import { ENDED, observedOutcome, settlementOf } from "./outcome.ts";
 import { keepTranscript } from "./transcript.ts";
 
 const SESSION_LOG_BYTES = 64 * 1024 * 1024;
@@ -80,7 +83,7 @@ async function start(
   const { store, clock, log } = parts;
   const { place, folder, base } = prepared;
   const { machine, name } = place;
-  const command = await commandOf(parts, session, task, folder);
+  const command = await commandOf(parts, session, task, prepared);
   for (const file of command.files) await withMachine(() => machine.put(name, file.path, file.data, file.mode));
   unlessHalted(signal);
   if (readStop(parts.home.stopFile) !== undefined) throw new Halted("STOP is set");
@@ -108,12 +111,15 @@ async function claimFor(parts: Parts, session: Session, task: Task): Promise<Tas
   return undefined;
 }
 
-async function commandOf(parts: Parts, session: Session, task: Task, folder: string): Promise<AgentCommand> {
+async function commandOf(parts: Parts, session: Session, task: Task, prepared: Prepared): Promise<AgentCommand> {
+  const { place, folder } = prepared;
   const configured = parts.config.agents[session.agent];
   const cli = configured === undefined ? undefined : parts.agents.get(configured.cli);
-  if (configured === undefined || cli === undefined)
+  const project = await parts.store.project(task.projectId);
+  if (configured === undefined || cli === undefined || project === undefined)
     throw new MachineTrouble(`agent ${session.agent} is not configured any more`);
   const limitMs = parts.config.scheduler.task_time_limit * MINUTE;
+  const workspace = place.machine.workspacePath(place.name, project.slug, taskName(task.id));
   return cli.launch({
     sessionId: session.id,
     command: configured.command,
@@ -124,6 +130,13 @@ async function commandOf(parts: Parts, session: Session, task: Task, folder: str
     token: await parts.issueSessionToken(session.id, task.projectId, limitMs + HOUR),
     workspace: folder,
     runFolder: join(parts.home.runs, session.id),
+    project: {
+      check: project.check,
+      instructions: await repositoryWords(place, workspace, folder),
+      workspaces: posix.dirname(workspace),
+    },
+    allow: configured.allow,
+    ...(parts.hookCommand !== undefined && { hookCommand: parts.hookCommand }),
   });
 }
 
@@ -211,11 +224,16 @@ export async function conclude(parts: Parts, session: Session, seen: SessionEnd)
   const code = run.state === "exited" ? run.code : null;
   const task = await heldTask(parts, session);
   const running = task?.state === "running" ? task : undefined;
-  const how = describe(end, code, running !== undefined);
-  const failed = running !== undefined && (await isFailure(parts, session, running, end, code));
+  // Only what a session did by itself tells of its account and its permissions.
+  const outcome = end.because === "exited" ? await observedOutcome(parts, session, code) : ENDED;
+  const settled = running === undefined ? undefined : settlementOf(parts, session, running, outcome);
+  const how = settled?.how ?? describe(end, code, running !== undefined);
+  const failed =
+    running !== undefined && settled === undefined && (await isFailure(parts, session, running, end, code));
   if (running !== undefined) {
     await handOver(parts, session, running, how);
-    await giveBack(parts, running, how, failed);
+    if (settled === undefined) await giveBack(parts, running, how, failed);
+    else if ((await heldTask(parts, session))?.fence === running.fence) await settled.act();
   }
   await store.unreserve(session.id, how, clock.now());
   await keepTranscript(parts, session);

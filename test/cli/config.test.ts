@@ -50,7 +50,7 @@ test("the brief's configuration says what of it is not used yet", () => {
   assert.deepEqual(warnings, [
     "dashboard.host is 0.0.0.0, but the hub listens on 127.0.0.1 only: reach it from elsewhere through " +
       "`tailscale serve` or `ssh -L`, and put the name that you use into dashboard.allowed_hosts",
-    "not started, because there is no adapter yet: claude (claude-code), qwen (qwen-code), gemini (gemini-cli)",
+    "not started, because there is no adapter yet: qwen (qwen-code), gemini (gemini-cli)",
     "not used yet: sheets.credentials, sheets.spreadsheet_name, sheets.sync_interval, database, vms, " +
       "agents.claude.runner, agents.claude.image, agents.claude.credit_threshold, agents.qwen.endpoint, " +
       "agents.gemini.api_key_env, agents.gemini.daily_limit, scheduler.routing, notifications",
@@ -122,16 +122,16 @@ test("an agent must be understood, and a command agent must have a command", () 
   assert.equal(config.agents["worker"]?.cli, "command");
 });
 
-test("only an enabled agent of cli command is started", () => {
+test("only enabled agents that there is an adapter for are started", () => {
   const config = parseConfig(
-    "agents: { a: { command: /bin/a }, b: { command: /bin/b, enabled: false }, claude: {} }",
+    "agents: { a: { command: /bin/a }, b: { command: /bin/b, enabled: false }, claude: {}, qwen: {} }",
     "config.yaml",
     {},
   );
   const startable = Object.entries(config.agents).filter(([, agent]) => isStartable(agent));
   assert.deepEqual(
     startable.map(([name]) => name),
-    ["a"],
+    ["a", "claude"],
   );
 });
 

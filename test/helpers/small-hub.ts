@@ -7,10 +7,12 @@ import { silentLog, type Log } from "../../hub/base/log.ts";
 import { SUPERVISOR } from "../../hub/base/session.ts";
 import { readStop, releaseStop, setStop } from "../../hub/base/stop-file.ts";
 import { parseConfig, type Config } from "../../hub/config.ts";
+import { createHooks } from "../../hub/hooks.ts";
 import { createHttp } from "../../hub/http.ts";
 import { createMcp } from "../../hub/mcp.ts";
 import { openSqliteStore } from "../../hub/stores/sqlite.ts";
 import type { Store } from "../../hub/stores/store.ts";
+import { claudeCodeAgent } from "../../supervisor/agents/claude-code.ts";
 import { commandAgent } from "../../supervisor/agents/command.ts";
 import type { Machine } from "../../supervisor/machines/machine.ts";
 import { createNativeMachine, endLeftCommands } from "../../supervisor/machines/native.ts";
@@ -19,6 +21,8 @@ import { createWorkspaces } from "../../supervisor/workspaces/create-workspaces.
 import type { Workspaces } from "../../supervisor/workspaces/workspaces.ts";
 
 const AGENT = fileURLToPath(new URL("scripted-agent.ts", import.meta.url));
+
+const HOOK = fileURLToPath(new URL("../../hub/commands/hook.ts", import.meta.url));
 
 /** The hub's line from the store to the agents: everything real, but no sheet and no page. */
 export interface SmallHub {
@@ -57,7 +61,7 @@ export function scriptedConfig(argument = "", maxSessions = 2): Config {
   };
   return {
     ...config,
-    agents: { worker: { ...worker, env: {}, model: "", enabled: true, max_sessions: maxSessions } },
+    agents: { worker: { ...worker, env: {}, model: "", enabled: true, allow: [], max_sessions: maxSessions } },
     // Far apart, so that what happens in a test is noticed by itself and not by looking again.
     scheduler: { ...config.scheduler, check_interval: 60 },
   };
@@ -84,7 +88,13 @@ export async function startSmallHub(root: string, options: SmallHubOptions = {})
     read: () => readStop(home.stopFile),
   };
   const mcp = createMcp({ store, clock, log, version: "0.0.0", stop });
-  const http = createHttp({ mcp, tokens, clock, log });
+  const hooks = createHooks({
+    store,
+    log,
+    tasksPerSession: config.scheduler.tasks_per_session,
+    contextOf: mcp.contextOf,
+  });
+  const http = createHttp({ mcp, hooks, tokens, clock, log });
   const { port, url } = await http.listen(await lastPort(home));
   await writeFile(home.portFile, String(port));
   await endLeftCommands(home);
@@ -97,7 +107,8 @@ export async function startSmallHub(root: string, options: SmallHubOptions = {})
     home,
     config,
     machines: options.machines?.(machine) ?? new Map([["native", machine]]),
-    agents: new Map([[commandAgent.cli, commandAgent]]),
+    agents: new Map([commandAgent, claudeCodeAgent].map((agent) => [agent.cli, agent])),
+    hookCommand: [process.execPath, HOOK],
     workspaces: options.workspaces?.(workspaces) ?? workspaces,
     mcpUrl: () => `${url}/mcp`,
     issueSessionToken: async (sessionId, projectId, ttlMs) =>

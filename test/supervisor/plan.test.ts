@@ -186,3 +186,35 @@ test("the Machine cell: empty and native mean native, anything else is asked for
     "vm 1",
   ]);
 });
+
+test("law 1: an agent whose window is used up starts nothing, and says until when", () => {
+  const out = { why: "waits for the five-hour window to renew", until: NOW + HOUR };
+  const agents = [{ name: "claude", maxSessions: 2, restMs: 0, out }];
+  const { start, notYet } = plan(known({ agents, heads: [head(1)] }), NOW);
+  assert.deepEqual(start, []);
+  assert.deepEqual(notYet, [{ taskId: 1, projectId: 1, why: out.why, until: out.until }]);
+});
+
+test("an agent that waits for a person starts nothing, and another one that may have the task does", () => {
+  const out = { why: "claude cannot work", until: null };
+  const agents = [
+    { name: "claude", maxSessions: 2, restMs: 0, out },
+    { name: "qwen", maxSessions: 1, restMs: 0 },
+  ];
+  const heads = [head(1), head(1, { agent: "qwen" }), head(2)];
+  const { start, notYet } = plan(known({ agents, heads }), NOW);
+  assert.deepEqual(
+    start.map(({ taskId, agent }) => [taskId, agent]),
+    [[1, "qwen"]],
+  );
+  assert.deepEqual(notYet, [{ taskId: 2, projectId: 2, why: out.why }]);
+});
+
+test("a session that has just done a task of the project is left its next one, for a minute at most", () => {
+  const done = session("a", { taskId: null, projectId: 1, goesOn: true, idleMs: 1_000 });
+  const waiting = plan(known({ heads: [head(1)], sessions: [done] }), NOW);
+  assert.deepEqual(waiting.start, []);
+  assert.match(waiting.notYet[0]?.why ?? "", /goes to session a/);
+  for (const changes of [{ idleMs: MINUTE }, { run: "ended" as const }, { goesOn: false }, { projectId: 2 }])
+    assert.deepEqual(started(known({ heads: [head(1)], sessions: [{ ...done, ...changes }] })), ["T1 claude"]);
+});

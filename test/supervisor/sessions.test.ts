@@ -347,6 +347,7 @@ test("agents see their own variables and none of the hub's", async () => {
         env: { MINE: "yes" },
         model: "",
         enabled: true,
+        allow: [],
         max_sessions: 1,
       },
     };
