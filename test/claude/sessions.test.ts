@@ -111,7 +111,7 @@ test("what the person says reaches a running session before its next step", { sk
   };
   await withClaude(model, {}, async (world) => {
     const project = await world.project("alpha");
-    say = () => world.store.say(SHEET, 1, "Use feet, not metres", Date.now());
+    say = async () => void (await world.store.say(SHEET, 1, "Use feet, not metres", Date.now()));
     const task = await world.task(project, "do it");
     await world.reaches(task, "done", 60_000);
     assert.ok((await world.kinds(task)).includes("message_delivered"));
