@@ -128,7 +128,7 @@ async function record(one: Case): Promise<{ output: string; exit: number | null 
 /** Without the paths and the numbers that differ from run to run. */
 function anonymous(output: string, root: string): string {
   return output
-    .replaceAll(root, "/work")
-    .replaceAll(root.replaceAll("/", "-"), "-work")
-    .replace(/"(?:\/[^"]*)?\/\.cc-socks\/[^"]*"/g, '"/work/socket"');
+    .replaceAll(root, "/home/me")
+    .replaceAll(root.replaceAll("/", "-"), "-home-me")
+    .replace(/"(?:\/[^"]*)?\/\.cc-socks\/[^"]*"/g, '"/home/me/socket"');
 }

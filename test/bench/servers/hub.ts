@@ -37,7 +37,7 @@ async function play(kind: "task_claimed" | "task_completed", taskId: number): Pr
   const task = await store.task(taskId);
   if (task === undefined) return;
   if (kind === "task_claimed") {
-    const workspace = { path: `/work/T${taskId}`, base: "b".repeat(40) };
+    const workspace = { path: `/w/T${taskId}`, base: "b".repeat(40) };
     await store.recordWorkspace(taskId, task.fence, workspace, clock.now());
   } else {
     const result = { integratedCommit: "c".repeat(40), checked: "passed" as const, review: null };
