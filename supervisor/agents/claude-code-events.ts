@@ -1,4 +1,5 @@
 import type { AgentEvent, AgentOutcome, AgentParser, Denial, ResultError } from "./agent.ts";
+import { createChunkParser } from "./chunk-parser.ts";
 
 /** Characters of a text or an unknown line that are kept. */
 const MAX_TEXT = 4_000;
@@ -12,7 +13,6 @@ const HUB = "cto";
  * cannot read, is kept as `unknown` and changes nothing.
  */
 export function createClaudeParser(): AgentParser {
-  const decoder = new TextDecoder();
   let line = "";
   let tooLong = false;
 
@@ -27,21 +27,7 @@ export function createClaudeParser(): AgentParser {
     return text === "" ? [] : eventsOf(text);
   };
 
-  return {
-    push(chunk) {
-      const pieces = (typeof chunk === "string" ? chunk : decoder.decode(chunk, { stream: true })).split("\n");
-      const events: AgentEvent[] = [];
-      for (const [index, piece] of pieces.entries()) {
-        if (index > 0) events.push(...take());
-        add(piece);
-      }
-      return events;
-    },
-    end() {
-      add(decoder.decode());
-      return take();
-    },
-  };
+  return createChunkParser(add, take);
 }
 
 type Json = Record<string, unknown>;

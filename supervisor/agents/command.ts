@@ -1,5 +1,6 @@
 import { posix } from "node:path";
 import type { AgentCli, AgentEvent, AgentParser } from "./agent.ts";
+import { createChunkParser } from "./chunk-parser.ts";
 
 /** Characters of one output line that are kept; an event never has more. */
 const MAX_LINE = 4_000;
@@ -51,7 +52,6 @@ function mcpConfig(url: string): string {
 }
 
 function createLineParser(): AgentParser {
-  const decoder = new TextDecoder();
   // Bounded: what a line has beyond MAX_RAW_LINE is dropped as it comes.
   let line = "";
 
@@ -64,21 +64,7 @@ function createLineParser(): AgentParser {
     return text === "" ? [] : [{ kind: "text", text }];
   };
 
-  return {
-    push(chunk) {
-      const pieces = (typeof chunk === "string" ? chunk : decoder.decode(chunk, { stream: true })).split("\n");
-      const events: AgentEvent[] = [];
-      for (const [index, piece] of pieces.entries()) {
-        if (index > 0) events.push(...take());
-        add(piece);
-      }
-      return events;
-    },
-    end() {
-      add(decoder.decode());
-      return take();
-    },
-  };
+  return createChunkParser(add, take);
 }
 
 /** What a person would see of a line: the last redraw, without colours and controls, cut to length. */

@@ -162,7 +162,7 @@ function helpers(hub: Pick<McpHub, "url" | "store" | "tokens" | "clock">) {
       const first = await store.claim(own.id, clock.now());
       if (first === undefined) throw new Error("there was nothing to claim");
       const { id, fence } = first.task;
-      await store.recordWorkspace(id, fence, { path: `/work/T${id}`, base: "b".repeat(40) }, clock.now());
+      await store.recordWorkspace(id, fence, { path: `/w/T${id}`, base: "b".repeat(40) }, clock.now());
       return { task: `T${id}`, fence, id };
     },
   };

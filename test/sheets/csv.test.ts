@@ -26,6 +26,7 @@ import { createCsvSheet, createSheetFolder, type CsvSheetOptions } from "../../h
 import { patchCsv, readCsv } from "../../hub/sheets/csv-text.ts";
 import type { Sheet, TabEdits } from "../../hub/sheets/sheet.ts";
 import { sheetContract } from "../contracts/sheet.ts";
+import { needs } from "../helpers/needs.ts";
 
 async function withFolder(
   use: (folder: string, sheet: Sheet) => Promise<void>,
@@ -176,34 +177,39 @@ test("LibreOffice's, Emacs' and Kate's lock files hold writing, and reading goes
     assert.equal((await sheet.write(version, [edit([{ row: 0, column: 1, text: "2" }])])).outcome, "written");
   }));
 
-test("a vim that has the file open holds writing; the swap file of one that died does not", async (t) => {
-  if (!existsSync("/usr/bin/vim")) return t.skip("vim is not installed");
-  await withFolder(async (folder, sheet) => {
-    const path = join(folder, "Projects.csv");
-    const swap = join(folder, ".Projects.csv.swp");
-    writeFileSync(path, "Project,Priority\nA,1\n");
-    const vim = spawn(
-      "/usr/bin/vim",
-      ["-n", "-u", "NONE", "-i", "NONE", "--cmd", "set swapfile", "-c", "edit!", path],
-      {
-        stdio: ["pipe", "ignore", "ignore"],
-        env: { ...process.env, TERM: "dumb" },
-      },
-    );
-    try {
-      vim.stdin.write(":set swapfile updatecount=1\r:edit!\rA0\u001b");
-      for (let n = 0; n < 200 && !existsSync(swap); n++) await pause(25);
-      assert.ok(existsSync(swap), "vim made its swap file");
-      for (let n = 0; n < 200 && readFileSync(swap).length < 108; n++) await pause(25);
-      assert.deepEqual((await sheet.read()).held, [{ tab: "Projects", why: "vim has Projects.csv open" }]);
-    } finally {
-      vim.kill("SIGKILL");
-      await new Promise((resolve) => vim.once("close", resolve));
-    }
-    assert.ok(existsSync(swap), "a killed vim leaves its swap file");
-    assert.deepEqual((await sheet.read()).held, []);
-  });
-});
+const withoutVim = needs(existsSync("/usr/bin/vim") ? false : "there is no /usr/bin/vim: apt-get install vim");
+
+test(
+  "a vim that has the file open holds writing; the swap file of one that died does not",
+  { skip: withoutVim },
+  async () => {
+    await withFolder(async (folder, sheet) => {
+      const path = join(folder, "Projects.csv");
+      const swap = join(folder, ".Projects.csv.swp");
+      writeFileSync(path, "Project,Priority\nA,1\n");
+      const vim = spawn(
+        "/usr/bin/vim",
+        ["-n", "-u", "NONE", "-i", "NONE", "--cmd", "set swapfile", "-c", "edit!", path],
+        {
+          stdio: ["pipe", "ignore", "ignore"],
+          env: { ...process.env, TERM: "dumb" },
+        },
+      );
+      try {
+        vim.stdin.write(":set swapfile updatecount=1\r:edit!\rA0\u001b");
+        for (let n = 0; n < 200 && !existsSync(swap); n++) await pause(25);
+        assert.ok(existsSync(swap), "vim made its swap file");
+        for (let n = 0; n < 200 && readFileSync(swap).length < 108; n++) await pause(25);
+        assert.deepEqual((await sheet.read()).held, [{ tab: "Projects", why: "vim has Projects.csv open" }]);
+      } finally {
+        vim.kill("SIGKILL");
+        await new Promise((resolve) => vim.once("close", resolve));
+      }
+      assert.ok(existsSync(swap), "a killed vim leaves its swap file");
+      assert.deepEqual((await sheet.read()).held, []);
+    });
+  },
+);
 
 test("an editor that still has the old file open and writes into it after it was replaced loses nothing", () =>
   withFolder(async (folder, sheet) => {

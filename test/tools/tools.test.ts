@@ -120,7 +120,7 @@ test("claim_next_task: the whole answer", async () => {
       type: "implementation",
       complexity: "medium",
       why: "it is first in the queue; priority 2",
-      workspace: "/work/T1",
+      workspace: "/w/T1",
       branch: "cto/T1",
       check: "npm test",
       description,
@@ -132,7 +132,7 @@ test("claim_next_task: the whole answer", async () => {
       [
         'T1 of project "Antenna" (implementation, medium), fence 1',
         "Chosen because it is first in the queue; priority 2.",
-        "Workspace: /work/T1",
+        "Workspace: /w/T1",
         "Branch: cto/T1",
         "Check: npm test",
         description,
@@ -181,7 +181,7 @@ test("claim_next_task: who waits is woken by the task that is added", async () =
       const task = await hub.store.task(1);
       return task?.sessionId === id ? task : undefined;
     });
-    await hub.store.recordWorkspace(1, held.fence, { path: "/work/T1", base: "b" }, hub.clock.now());
+    await hub.store.recordWorkspace(1, held.fence, { path: "/w/T1", base: "b" }, hub.clock.now());
     assert.equal((await waits).data?.["task"], "T1");
     assert.ok(performance.now() - began < 10_000);
   });
@@ -197,8 +197,8 @@ test("claim_next_task: an attached session waits for its workspace and then has 
       const task = await hub.store.task(1);
       return task?.state === "running" ? task : undefined;
     });
-    await hub.store.recordWorkspace(1, held.fence, { path: "/work/T1", base: "b" }, hub.clock.now());
-    assert.equal((await claims).data?.["workspace"], "/work/T1");
+    await hub.store.recordWorkspace(1, held.fence, { path: "/w/T1", base: "b" }, hub.clock.now());
+    assert.equal((await claims).data?.["workspace"], "/w/T1");
     const session = await hub.store.session(held.sessionId ?? "");
     assert.equal(session?.kind, "attached");
     assert.equal((await hub.call(token, "claim_next_task")).data?.["task"], "T1");
